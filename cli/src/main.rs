@@ -1,0 +1,2 @@
+//! godwit.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Typed thin wrappers over primitives.

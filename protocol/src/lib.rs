@@ -1,0 +1,36 @@
+//! What godwit's bytes mean and what must happen, without any I/O.
+//!
+//! The contract of this crate:
+//!
+//! 1. Two things have time, peers and timers, and they are machines: [`endpoint`] (a person's node)
+//!    and [`mailbox::host`] (a host of mailboxes). Inputs go in with the time and a source of
+//!    randomness, outputs come out. Everything else is a value with ordinary methods.
+//! 2. [`rows::Rows`] is all that the machines know of storage. A read shows everything written so
+//!    far; what a failed `handle` wrote is thrown away.
+//! 3. On `Err` the state is unchanged. Bytes from a peer never panic.
+//! 4. Outputs are released by the disk: see [`machine::Output`].
+//! 5. Types carry progress: a constructor is private to its step, so no check can be skipped.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`limits`] | every bound: name, value, unit, why |
+//! | [`id`], [`time`] | newtypes; checked time |
+//! | [`crypto`] | typed thin wrappers over primitives |
+//! | [`wire`] | the codec, frames, requests and answers of each stream |
+//! | [`identity`] | recovery phrase, sigchain, links |
+//! | [`session`] | bundle, handshake, the two ratchets, which session |
+//! | [`envelope`] | what travels and what a mailbox stores; the seal |
+//! | [`content`] | what is inside a message, one file per kind |
+//! | [`conversation`] | conversation ids, the order of messages, queries |
+//! | [`record`] | account record, manifest |
+//! | [`mailbox`] | queues, tokens, receipts, stamps; the machine of a host |
+//! | [`rows`] | every stored table, declared once |
+//! | [`endpoint`] | the machine of a person's node |
+
+pub mod crypto;
+pub mod id;
+pub mod limits;
+pub mod machine;
+pub mod rows;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,247 @@
+//! Every bound on remote input, queues, retries and time: value, unit, reason, source.
+//!
+//! `godwit limits` prints [`table`].
+
+use crate::time::Millis;
+
+/// One row of [`table`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// The constant's name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// What it counts.
+    pub unit: &'static str,
+    /// Why it is this, and where it comes from.
+    pub reason: &'static str,
+}
+
+/// A type that limits have.
+trait Amount {
+    fn amount(self) -> u64;
+}
+impl Amount for usize {
+    fn amount(self) -> u64 {
+        u64::try_from(self).unwrap_or(u64::MAX)
+    }
+}
+impl Amount for u32 {
+    fn amount(self) -> u64 {
+        u64::from(self)
+    }
+}
+impl Amount for u64 {
+    fn amount(self) -> u64 {
+        self
+    }
+}
+impl Amount for Millis {
+    fn amount(self) -> u64 {
+        self.0
+    }
+}
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $value:expr, $unit:literal;)+) => {
+        $($(#[doc = $doc])+ pub const $name: $kind = $value;)+
+
+        /// Every limit, in the order of this file.
+        #[must_use]
+        pub fn table() -> Vec<Limit> {
+            vec![$(Limit {
+                name: stringify!($name),
+                value: $name.amount(),
+                unit: $unit,
+                reason: concat!($($doc),+).trim(),
+            },)+]
+        }
+    };
+}
+
+limits! {
+    // Frames and streams
+    /// One frame on a stream: an envelope of 64 KiB and its header (PROTOCOL §8).
+    MAX_FRAME: usize = 66_560, "bytes";
+    /// One network address as text; two of them a host must fit a record (PROTOCOL §6).
+    MAX_ADDRESS: usize = 64, "bytes";
+    /// Addresses kept of one host (PROTOCOL §6).
+    MAX_HOST_ADDRESSES: usize = 2, "addresses";
+    /// Inputs that one batch of a machine takes (ARCHITECTURE, "Threads and tasks").
+    MAX_BATCH_INPUTS: usize = 1_024, "inputs";
+    /// Rows that one scan returns (STORE-NOTES).
+    MAX_SCAN: usize = 512, "rows";
+
+    // Content
+    /// The largest content of a message, so that it fits sealed as well (PROTOCOL §6).
+    MAX_CONTENT: usize = 60 * 1_024, "bytes";
+    /// The longest text a person sends in one message (PROTOCOL §6).
+    MAX_TEXT: usize = 32 * 1_024, "bytes";
+    /// Parents that a content names (PROTOCOL §10).
+    MAX_PARENTS: usize = 4, "messages";
+    /// Message ids that one receipt or `resend` names (PROTOCOL §7, §10).
+    MAX_RECEIPT_IDS: usize = 64, "messages";
+    /// The text that rides in a contact request (PROTOCOL §6).
+    MAX_REQUEST_TEXT: usize = 512, "bytes";
+    /// A name, after trimming and NFC (CLI, "Contacts").
+    MAX_NAME: usize = 64, "characters";
+    /// A contact link or host link (PROTOCOL §2).
+    MAX_LINK: usize = 2_048, "bytes";
+
+    // Identity
+    /// An entry of a sigchain; `add_device` with its counter-signature is 309 (PROTOCOL §6).
+    MAX_ENTRY: usize = 320, "bytes";
+    /// A checkpoint entry of a sigchain (PROTOCOL §6).
+    MAX_CHECKPOINT: usize = 1_024, "bytes";
+    /// A chain proof as it travels (PROTOCOL §6).
+    MAX_PROOF: usize = 5_120, "bytes";
+    /// Entries since the newest checkpoint in a proof (PROTOCOL §3).
+    MAX_PROOF_ENTRIES: usize = 12, "entries";
+    /// Active devices of one account (PROTOCOL §6).
+    MAX_DEVICES: usize = 10, "devices";
+    /// Mailbox hosts of one account (PROTOCOL §6).
+    MAX_ACCOUNT_HOSTS: usize = 8, "hosts";
+    /// Mailbox hosts of one device (PROTOCOL §6).
+    MAX_DEVICE_HOSTS: usize = 4, "hosts";
+    /// Branches of one account's sigchain that are kept (PROTOCOL §2).
+    MAX_BRANCHES: usize = 8, "branches";
+    /// A record in the DHT (PROTOCOL §3).
+    MAX_RECORD: usize = 8 * 1_024 - 1, "bytes";
+    /// How far ahead of the reader's clock a record's `seq` may lie (PROTOCOL §3).
+    MAX_RECORD_AHEAD: Millis = Millis::from_secs(600), "ms";
+    /// How long a bundle is valid after publishing (PROTOCOL §3).
+    BUNDLE_LIFE: Millis = Millis::from_days(10), "ms";
+    /// How long an account record is valid (PROTOCOL §3).
+    RECORD_LIFE: Millis = Millis::from_days(14), "ms";
+    /// How often SPK, PQPK and the seal key are made anew (PROTOCOL §2).
+    PREKEY_ROTATION: Millis = Millis::from_days(7), "ms";
+    /// Private prekeys live this much longer than their bundle (PROTOCOL §4, "Key life").
+    PREKEY_GRACE: Millis = Millis::from_days(32), "ms";
+    /// Seal keys of one device alive at once (PROTOCOL §6).
+    MAX_SEAL_KEYS: usize = 7, "keys";
+
+    // Sessions
+    /// How far ahead a message may lie in a chain (PROTOCOL §4, "State").
+    MAX_SKIP: u32 = 10_000, "messages";
+    /// Skipped keys of each kind kept for a session (PROTOCOL §4).
+    MAX_SKIPPED_KEYS: usize = 10_000, "keys";
+    /// Skipped keys in one stored row (PROTOCOL §4).
+    SKIPPED_RUN: usize = 500, "keys";
+    /// Keys that one pair may skip in a day (PROTOCOL §4).
+    MAX_SKIPPED_A_DAY: u32 = 20_000, "keys";
+    /// Old header keys kept for a session (PROTOCOL §4).
+    MAX_HEADER_KEYS: usize = 1_024, "keys";
+    /// Live sessions of one device pair (PROTOCOL §4).
+    MAX_SESSIONS: usize = 4, "sessions";
+    /// A sender stops after this many unanswered messages in one chain (PROTOCOL §4).
+    MAX_UNANSWERED: u32 = 9_000, "messages";
+    /// How long replaced sessions, skipped keys and old header keys are kept (PROTOCOL §4).
+    SESSION_GRACE: Millis = Millis::from_days(35), "ms";
+    /// Sessions that one peer may open in a day (PROTOCOL §4, "Which session").
+    MAX_SESSIONS_A_DAY: u32 = 30, "sessions";
+    /// How far above the highest known a generation may lie (PROTOCOL §4).
+    MAX_GENERATION_AHEAD: u32 = 65_536, "generations";
+    /// The highest generation of a pair not known yet (PROTOCOL §4).
+    MAX_FIRST_GENERATION: u32 = 1 << 30, "generations";
+    /// Generations on either side of the highest known for which `made` is tried (PROTOCOL §4).
+    MADE_WINDOW: u32 = 8, "generations";
+    /// Messages both ways before a KEM epoch is offered (PROTOCOL §4).
+    KEM_EPOCH_MESSAGES: u32 = 50, "messages";
+    /// Time before a KEM epoch is offered (PROTOCOL §4).
+    KEM_EPOCH_TIME: Millis = Millis::from_days(1), "ms";
+    /// Encryptions after which `fence` grows (PROTOCOL §4, the fence).
+    FENCE_ENCRYPTIONS: u32 = 64, "messages";
+    /// Queue roots kept of a device pair (PROTOCOL §7).
+    MAX_QUEUE_ROOTS: usize = 3, "roots";
+
+    // Outbox
+    /// Envelopes in flight of one session (PROTOCOL §7).
+    MAX_IN_FLIGHT: usize = 1_000, "envelopes";
+    /// Messages that may wait for one device (PROTOCOL §7; a full disk comes later).
+    MAX_OUTBOX_LINES: usize = 100_000, "messages";
+    /// How long a message lives by default (CLI, "send").
+    MESSAGE_LIFE: Millis = Millis::from_days(14), "ms";
+    /// The longest life of a message (DATA, 3).
+    MAX_MESSAGE_LIFE: Millis = Millis::from_days(30), "ms";
+    /// The shortest life of a message (CLI, "send").
+    MIN_MESSAGE_LIFE: Millis = Millis::from_hours(1), "ms";
+    /// How long a contact with a live link is given to answer before its hosts are used too (PROTOCOL §7).
+    DIRECT_GRACE: Millis = Millis::from_secs(2), "ms";
+    /// The first wait before a failed dial is repeated (PROTOCOL §7).
+    RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
+    /// The longest wait before a failed dial is repeated (PROTOCOL §7).
+    RETRY_LAST: Millis = Millis::from_secs(30), "ms";
+    /// A repeat is receipted again at most once in this time (PROTOCOL §7).
+    RECEIPT_AGAIN: Millis = Millis::from_hours(12), "ms";
+    /// A seen envelope id is kept this much longer than the envelope (PROTOCOL §4).
+    SEEN_GRACE: Millis = Millis::from_days(8), "ms";
+    /// An envelope older than this past its end is dropped (PROTOCOL §4).
+    LATE_GRACE: Millis = Millis::from_days(7), "ms";
+
+    // Mailboxes
+    /// Envelopes pushed and not yet acknowledged (PROTOCOL §7).
+    MAX_FETCH_ITEMS: usize = 512, "envelopes";
+    /// Bytes pushed and not yet acknowledged (PROTOCOL §7).
+    MAX_FETCH_BYTES: usize = 1 << 20, "bytes";
+    /// Envelope ids in one acknowledgement (PROTOCOL §7).
+    MAX_ACK_IDS: usize = 512, "envelopes";
+    /// Queues in one registration (a frame holds them).
+    MAX_REGISTER: usize = 512, "queues";
+    /// Longest grant of a host (PROTOCOL §7).
+    MAX_GRANT: Millis = Millis::from_days(30), "ms";
+    /// Grant of a host by default (PROTOCOL §7).
+    DEFAULT_GRANT: Millis = Millis::from_days(14), "ms";
+    /// Queues of one owner key (PROTOCOL §7).
+    MAX_OWNER_QUEUES: u32 = 4_096, "queues";
+    /// Bytes of one owner key (PROTOCOL §7).
+    MAX_OWNER_BYTES: u64 = 64 << 20, "bytes";
+    /// Envelopes of one queue (PROTOCOL §7).
+    MAX_QUEUE_ENVELOPES: u32 = 1_000, "envelopes";
+    /// Bytes of one queue (PROTOCOL §7).
+    MAX_QUEUE_BYTES: u64 = 4 << 20, "bytes";
+    /// Owner keys of one host, public and private counted together (PROTOCOL §7).
+    MAX_OWNERS: u32 = 512, "owner keys";
+    /// Bytes that one host keeps (PROTOCOL §7).
+    MAX_HOST_BYTES: u64 = 4 << 30, "bytes";
+    /// Requests of strangers that a contact queue holds (PROTOCOL §7).
+    MAX_CONTACT_ENVELOPES: u32 = 50, "envelopes";
+    /// Bytes of a contact queue (PROTOCOL §7).
+    MAX_CONTACT_BYTES: u64 = 400 * 1_024, "bytes";
+    /// Reserved places in a contact queue for invited strangers (PROTOCOL §7).
+    MAX_INVITED_ENVELOPES: u32 = 20, "envelopes";
+    /// A harder stamp than this is refused (PROTOCOL §7).
+    MAX_STAMP_BITS: u8 = 24, "bits";
+    /// A stamp's difficulty at rest: about 0.1 s of one core (PROTOCOL §7).
+    STAMP_BITS: u8 = 16, "bits";
+    /// How long an invite is good (PROTOCOL §2).
+    INVITE_LIFE: Millis = Millis::from_days(30), "ms";
+    /// A mailbox without any sign of its owner is given up (PROTOCOL §7).
+    IDLE_MAILBOX: Millis = Millis::from_days(60), "ms";
+    /// How often the machines sweep (ARCHITECTURE, "Modules").
+    SWEEP_EVERY: Millis = Millis::from_secs(60), "ms";
+    /// Rows that one `handle` sweeps (ARCHITECTURE, "Modules").
+    MAX_SWEEP: usize = 1_000, "rows";
+    /// `GetCard` answers a minute on one connection (PROTOCOL §3).
+    MAX_CARDS_A_MINUTE: u32 = 10, "answers";
+    /// The path of one leaf in a receipt's Merkle tree (PROTOCOL §7).
+    MAX_RECEIPT_PATH: usize = 10, "hashes";
+    /// The difference of clocks that raises a doubt (PROTOCOL §7).
+    MAX_CLOCK_DIFFERENCE: Millis = Millis::from_hours(1), "ms";
+}
+
+impl Amount for u8 {
+    fn amount(self) -> u64 {
+        u64::from(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_limit_has_a_reason_with_its_source() {
+        for limit in super::table() {
+            assert!(limit.reason.contains('('), "{} names no source", limit.name);
+            assert!(limit.value > 0, "{} is zero", limit.name);
+        }
+    }
+}
