@@ -124,8 +124,9 @@ mod fixed_bytes {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; N], A::Error> {
                 let mut bytes = [0; N];
                 for (index, slot) in bytes.iter_mut().enumerate() {
-                    *slot =
-                        seq.next_element()?.ok_or_else(|| A::Error::invalid_length(index, &self))?;
+                    *slot = seq
+                        .next_element()?
+                        .ok_or_else(|| A::Error::invalid_length(index, &self))?;
                 }
                 Ok(bytes)
             }
@@ -147,7 +148,9 @@ mod tests {
 
     #[test]
     fn upper_case_short_and_long_texts_are_refused() {
-        for text in ["", "AB", "abababababababababababababababab00", "ABABABABABABABABABABABABABABABAB"] {
+        for text in
+            ["", "AB", "abababababababababababababababab00", "ABABABABABABABABABABABABABABABAB"]
+        {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
     }

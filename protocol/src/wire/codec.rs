@@ -41,8 +41,8 @@ const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<MAX_VALUE>> =
 /// # Errors
 /// [`CodecError::TooLarge`] if it has more than `limit` bytes.
 pub fn encode<T: Serialize>(value: &T, limit: usize) -> Result<Vec<u8>, CodecError> {
-    let bytes = bincode::serde::encode_to_vec(value, CONFIGURATION)
-        .map_err(|_| CodecError::Malformed)?;
+    let bytes =
+        bincode::serde::encode_to_vec(value, CONFIGURATION).map_err(|_| CodecError::Malformed)?;
     if bytes.len() > limit {
         return Err(CodecError::TooLarge { limit, got: bytes.len() });
     }

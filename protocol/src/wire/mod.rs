@@ -1,3 +1,4 @@
-//! How values become bytes: the codec, frames, requests and answers of each stream.
+//! How values become bytes: the codec, and the frames of each stream.
 
 pub mod codec;
+pub mod frame;
