@@ -28,6 +28,7 @@
 //! | [`endpoint`] | the machine of a person's node |
 
 pub mod crypto;
+pub mod endpoint;
 pub mod id;
 pub mod limits;
 pub mod machine;
