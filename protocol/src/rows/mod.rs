@@ -6,6 +6,13 @@
 //!
 //! Source: DATA.md; ARCHITECTURE, "Modules".
 
+pub mod contact;
+pub mod home;
+pub mod host;
+pub mod message;
+pub mod outbox;
+pub mod typed;
+
 /// How sensitive what a table keeps is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataClass {

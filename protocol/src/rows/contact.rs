@@ -1,0 +1,79 @@
+//! `contacts`: the address book.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::{DataClass, KeyPart, Scope, Table};
+use crate::endpoint::{ContactState, Reason};
+use crate::id::{AccountId, DeviceId, HostId};
+use crate::machine::Address;
+use crate::time::UnixMillis;
+
+/// One row per contact: account → [`ContactRow`].
+pub static CONTACTS: Table = Table {
+    name: "contacts",
+    key: &[KeyPart::shown("account", AccountId::LENGTH)],
+    scope: Scope::Home,
+    class: DataClass::Metadata,
+    purpose: "to reach contacts and to recognise them",
+    ttl: "until removed",
+    subject: "the contact",
+};
+
+/// What is known of a contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactRow {
+    /// Its name here.
+    pub name: String,
+    /// Whether the person chose the name; a suggested one gives way.
+    pub name_chosen: bool,
+    /// Where it stands.
+    pub state: ContactState,
+    /// Whether the safety number was compared.
+    pub verified: bool,
+    /// Since when it is here.
+    pub added_at: UnixMillis,
+    /// What it waits for.
+    pub reason: Option<Reason>,
+    /// The first line of its request, while it is pending.
+    pub request_text: Option<String>,
+    /// Its sigchain as a proof, once known.
+    pub chain: ByteBuf,
+    /// Hosts to ask for its card, from its link.
+    pub link_hosts: Vec<(HostId, Vec<Address>)>,
+    /// Where its device was at hand, from its link.
+    pub link_direct: Vec<(HostId, Vec<Address>)>,
+    /// The start of the chain head that its link named.
+    pub link_head: Option<(u64, [u8; 16])>,
+    /// The invite of its link.
+    pub invite: Option<[u8; 16]>,
+    /// Its devices.
+    pub devices: Vec<DeviceRow>,
+    /// When a request was last sent.
+    pub requested_at: Option<UnixMillis>,
+    /// The message id of our request, while it is unanswered.
+    pub our_request: Option<[u8; 16]>,
+    /// The message id of its request, until it is receipted.
+    pub their_request: Option<[u8; 16]>,
+}
+
+/// What is known of a contact's device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRow {
+    /// Which.
+    pub device: DeviceId,
+    /// Its newest bundle, as sent; empty while unknown.
+    pub bundle: ByteBuf,
+    /// Its newest manifest, as sent; empty while unknown.
+    pub manifest: ByteBuf,
+    /// Its node.
+    pub peer: Option<HostId>,
+    /// Where its node can be reached.
+    pub addresses: Vec<Address>,
+    /// `n` of the queue that we deposit into.
+    pub queue_n: u32,
+    /// When it was last heard.
+    pub heard_at: Option<UnixMillis>,
+    /// Whether our newest `reachability` was receipted by it.
+    pub knows_us: bool,
+}

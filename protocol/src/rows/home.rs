@@ -1,0 +1,95 @@
+//! `home`: the node's own single values, by name.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DataClass, KeyPart, Scope, Table};
+use crate::endpoint::Faults;
+use crate::time::UnixMillis;
+
+/// name → value.
+pub static HOME: Table = Table {
+    name: "home",
+    key: &[KeyPart::rest("name")],
+    scope: Scope::Home,
+    class: DataClass::Keys,
+    purpose: "the node's own keys and counters",
+    ttl: "as long as the home",
+    subject: "the person",
+};
+
+/// change number of the first → [`ChangesRow`].
+pub static CHANGES: Table = Table {
+    name: "changes",
+    key: &[KeyPart::shown("number", 8)],
+    scope: Scope::Home,
+    class: DataClass::Metadata,
+    purpose: "events for the person's own programs",
+    ttl: "7 d",
+    subject: "the person and its contacts",
+};
+
+/// envelope id → until when it is remembered, in hours.
+pub static SEEN: Table = Table {
+    name: "seen",
+    key: &[KeyPart::shown("envelope", 16)],
+    scope: Scope::Home,
+    class: DataClass::Operations,
+    purpose: "to show a message once",
+    ttl: "8 d after the envelope's end",
+    subject: "nobody",
+};
+
+/// (hour, envelope id) → nothing: when [`SEEN`] rows end.
+pub static SEEN_ENDS: Table = Table {
+    name: "seen_ends",
+    key: &[KeyPart::shown("hour", 4), KeyPart::shown("envelope", 16)],
+    scope: Scope::Home,
+    class: DataClass::Operations,
+    purpose: "to forget seen envelopes in time",
+    ttl: "as its row in `seen`",
+    subject: "nobody",
+};
+
+/// invite → [`InviteRow`].
+pub static INVITES: Table = Table {
+    name: "invites",
+    key: &[KeyPart::shown("invite", 16)],
+    scope: Scope::Home,
+    class: DataClass::Keys,
+    purpose: "to let invited strangers in",
+    ttl: "30 d",
+    subject: "nobody yet",
+};
+
+/// What changed in one batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesRow {
+    /// When.
+    pub at: UnixMillis,
+    /// What, numbered from the row's key on.
+    pub changes: Vec<crate::endpoint::Change>,
+}
+
+/// An invite that was given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteRow {
+    /// Until when it is good.
+    pub expires: UnixMillis,
+    /// Whether somebody came by it.
+    pub used: bool,
+}
+
+/// The counters of a home.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersRow {
+    /// The number of the last change.
+    pub change: u64,
+    /// The number of the last outbox line.
+    pub line: u64,
+    /// The newest time that this home committed.
+    pub newest: UnixMillis,
+    /// Mail that did not open.
+    pub faults: Faults,
+    /// Receipts that make a message deposited; 0 for the default.
+    pub k: u8,
+}
