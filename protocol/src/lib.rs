@@ -29,9 +29,11 @@
 
 pub mod crypto;
 pub mod endpoint;
+pub mod envelope;
 pub mod id;
 pub mod limits;
 pub mod machine;
 pub mod rows;
+pub mod session;
 pub mod time;
 pub mod wire;
