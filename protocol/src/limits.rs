@@ -139,6 +139,9 @@ limits! {
     SESSION_GRACE: Millis = Millis::from_days(35), "ms";
     /// Sessions that one peer may open in a day (PROTOCOL §4, "Which session").
     MAX_SESSIONS_A_DAY: u32 = 30, "sessions";
+    /// Session ids of a pair that are remembered: 30 a day for the 42 days of a prekey, and our own
+    /// (PROTOCOL §4, "Which session").
+    MAX_REMEMBERED_SESSIONS: usize = 1_536, "sessions";
     /// How far above the highest known a generation may lie (PROTOCOL §4).
     MAX_GENERATION_AHEAD: u32 = 65_536, "generations";
     /// The highest generation of a pair not known yet (PROTOCOL §4).

@@ -3,12 +3,13 @@ use rand_core::{CryptoRng, SeedableRng};
 
 use super::*;
 use crate::crypto::{DhPublic, DhSecret, Signer};
-use crate::id::{AccountId, DeviceId, HostId, QueueId};
+use crate::id::{AccountId, DeviceId, HostId, QueueId, SessionId};
 use crate::time::UnixMillis;
 use crate::wire::codec;
 
 mod bundle;
 mod handshake;
+mod pair;
 
 pub(super) const NET: &str = "main";
 pub(super) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
