@@ -10,6 +10,8 @@ use crate::wire::codec;
 mod bundle;
 mod handshake;
 mod pair;
+mod ratchet;
+mod world;
 
 pub(super) const NET: &str = "main";
 pub(super) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
