@@ -139,9 +139,15 @@ limits! {
     SESSION_GRACE: Millis = Millis::from_days(35), "ms";
     /// Sessions that one peer may open in a day (PROTOCOL §4, "Which session").
     MAX_SESSIONS_A_DAY: u32 = 30, "sessions";
+    /// How long a pair without sessions is remembered after its last sign (PROTOCOL §4, "Which
+    /// session").
+    PAIR_MEMORY: Millis = Millis::from_days(400), "ms";
     /// Session ids of a pair that are remembered: 30 a day for the 42 days of a prekey, and our own
     /// (PROTOCOL §4, "Which session").
     MAX_REMEMBERED_SESSIONS: usize = 1_536, "sessions";
+    /// Device pairs whose sessions stay in memory between batches: 16 KiB each at most
+    /// (ARCHITECTURE, "The contract": memory is a cache).
+    MAX_CACHED_PAIRS: usize = 1_024, "pairs";
     /// How far above the highest known a generation may lie (PROTOCOL §4).
     MAX_GENERATION_AHEAD: u32 = 65_536, "generations";
     /// The highest generation of a pair not known yet (PROTOCOL §4).

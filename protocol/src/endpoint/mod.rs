@@ -6,6 +6,7 @@
 mod input;
 mod output;
 mod refusal;
+pub mod sessions;
 mod view;
 
 pub use input::{Command, HostChoice, Input, OutgoingText};

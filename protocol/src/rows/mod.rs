@@ -11,6 +11,7 @@ pub mod home;
 pub mod host;
 pub mod message;
 pub mod outbox;
+pub mod session;
 pub mod typed;
 
 /// How sensitive what a table keeps is.

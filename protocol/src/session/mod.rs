@@ -109,4 +109,4 @@ impl From<chain::TooFarAhead> for OpenError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

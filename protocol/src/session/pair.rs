@@ -16,7 +16,7 @@ use super::remedy::Remedies;
 use crate::id::SessionId;
 use crate::limits::{
     MAX_FIRST_GENERATION, MAX_GENERATION_AHEAD, MAX_REMEMBERED_SESSIONS, MAX_SESSIONS,
-    MAX_SESSIONS_A_DAY, MAX_SKIPPED_A_DAY, SESSION_GRACE,
+    MAX_SESSIONS_A_DAY, MAX_SKIPPED_A_DAY, PAIR_MEMORY, SESSION_GRACE,
 };
 use crate::time::{Millis, UnixMillis};
 
@@ -217,20 +217,25 @@ impl Pair {
     }
 
     /// Takes out what has outlived its time, and returns the sessions whose rows are to go: those
-    /// replaced for 35 days, and the lowest generations above four.
-    pub fn evict(&mut self, now: UnixMillis) -> Vec<SessionId> {
+    /// replaced for 35 days. Not to be asked while the clock is in doubt.
+    pub fn expire(&mut self, now: UnixMillis) -> Vec<SessionId> {
         self.remembered.retain(|(_, until)| *until > now);
         self.roots.trim(now);
-        let sending = self.sending();
-        self.sessions.sort_by_key(|session| Reverse(rank(session)));
-        let (mut kept, mut gone) = (Vec::new(), Vec::new());
-        for session in core::mem::take(&mut self.sessions) {
-            let old = session.replaced_at.is_some_and(|at| now.since(at) >= SESSION_GRACE);
-            let stays = Some(session.id) == sending || (!old && kept.len() < MAX_SESSIONS);
-            if stays { kept.push(session) } else { gone.push(session.id) }
-        }
-        self.sessions = kept;
+        let old = |session: &Summary| {
+            session.replaced_at.is_some_and(|at| now.since(at) >= SESSION_GRACE)
+        };
+        let gone = self.sessions.iter().filter(|session| old(session)).map(|session| session.id);
+        let gone = gone.collect();
+        self.sessions.retain(|session| !old(session));
         gone
+    }
+
+    /// Takes out the lowest generations above four live sessions, and returns them: their rows are
+    /// to go.
+    pub fn crowd_out(&mut self) -> Vec<SessionId> {
+        self.sessions.sort_by_key(|session| Reverse(rank(session)));
+        let kept = MAX_SESSIONS.min(self.sessions.len());
+        self.sessions.split_off(kept).into_iter().map(|session| session.id).collect()
     }
 
     /// Forgets everything but that the two spoke (removed, declined, blocked): returns the sessions
@@ -238,6 +243,13 @@ impl Pair {
     pub fn forget(&mut self) -> Vec<SessionId> {
         self.roots = RootSet::default();
         core::mem::take(&mut self.sessions).into_iter().map(|session| session.id).collect()
+    }
+
+    /// Whether nothing is left to remember: no session, and no sign of the peer for 400 days.
+    #[must_use]
+    pub fn is_over(&self, now: UnixMillis) -> bool {
+        let silent = self.last_sign.is_some_and(|at| now.since(at) >= PAIR_MEMORY);
+        silent && self.sessions.is_empty() && self.remembered.is_empty()
     }
 
     /// Whether a message may skip that many keys today.

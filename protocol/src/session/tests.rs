@@ -13,25 +13,25 @@ mod pair;
 mod ratchet;
 mod world;
 
-pub(super) const NET: &str = "main";
-pub(super) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+pub(crate) const NET: &str = "main";
+pub(crate) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 /// A message that fills the smallest bucket.
-pub(super) const LENGTH: usize = 2_048;
+pub(crate) const LENGTH: usize = 2_048;
 
-pub(super) fn rng(seed: u8) -> ChaCha20Rng {
+pub(crate) fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
 }
 
 /// A device with everything that it keeps secret.
-pub(super) struct Device {
-    pub(super) account: AccountId,
-    pub(super) dk: Signer,
-    pub(super) ik: DhSecret,
-    pub(super) prekeys: Vec<Prekeys>,
+pub(crate) struct Device {
+    pub(crate) account: AccountId,
+    pub(crate) dk: Signer,
+    pub(crate) ik: DhSecret,
+    pub(crate) prekeys: Vec<Prekeys>,
 }
 
 impl Device {
-    pub(super) fn new(rng: &mut dyn CryptoRng) -> Self {
+    pub(crate) fn new(rng: &mut dyn CryptoRng) -> Self {
         let mut account = [0; 32];
         rng.fill_bytes(&mut account);
         Self {
@@ -42,21 +42,21 @@ impl Device {
         }
     }
 
-    pub(super) fn id(&self) -> DeviceId {
+    pub(crate) fn id(&self) -> DeviceId {
         device_id(&self.dk.verify_key(), &self.ik.public())
     }
 
-    pub(super) fn local(&self) -> LocalParty<'_> {
+    pub(crate) fn local(&self) -> LocalParty<'_> {
         LocalParty { account: self.account, device: self.id(), ik: &self.ik }
     }
 
-    pub(super) fn bundle(&self) -> Bundle {
+    pub(crate) fn bundle(&self) -> Bundle {
         let queues = [(HostId([1; 32]), QueueId([2; 32]))];
         Bundle::sign(&self.dk, self.prekeys.last().unwrap(), &parts(&self.ik, &queues)).unwrap()
     }
 }
 
-pub(super) fn parts<'a>(ik: &DhSecret, queues: &'a [(HostId, QueueId)]) -> BundleParts<'a> {
+pub(crate) fn parts<'a>(ik: &DhSecret, queues: &'a [(HostId, QueueId)]) -> BundleParts<'a> {
     BundleParts {
         net: NET,
         ik: ik.public(),
@@ -67,12 +67,12 @@ pub(super) fn parts<'a>(ik: &DhSecret, queues: &'a [(HostId, QueueId)]) -> Bundl
     }
 }
 
-pub(super) fn purpose(generation: u32) -> Purpose {
+pub(crate) fn purpose(generation: u32) -> Purpose {
     Purpose { generation, cause: Cause::FirstContact, via: Via::Contact }
 }
 
 /// Alice's and Bob's ends of one session, which Alice began.
-pub(super) fn pair_of_sessions(seed: u8) -> (Session, Session) {
+pub(crate) fn pair_of_sessions(seed: u8) -> (Session, Session) {
     let mut rng = rng(seed);
     let (alice, bob) = (Device::new(&mut rng), Device::new(&mut rng));
     let begun = initiate(&alice.local(), bob.account, &bob.bundle(), NET, purpose(0), &mut rng);
@@ -82,12 +82,12 @@ pub(super) fn pair_of_sessions(seed: u8) -> (Session, Session) {
 }
 
 /// Opens a message that needs no stored keys.
-pub(super) fn open_plain(session: &Session, bytes: &[u8]) -> Result<Opened, OpenError> {
+pub(crate) fn open_plain(session: &Session, bytes: &[u8]) -> Result<Opened, OpenError> {
     let position = session.locate(&[], bytes).ok_or(OpenError::NoHeader)?;
     session.open(&position, SkippedKeys::default(), bytes, NOW)
 }
 
-pub(super) fn encoded(session: &Session) -> Vec<u8> {
+pub(crate) fn encoded(session: &Session) -> Vec<u8> {
     codec::encode(session, codec::MAX_VALUE).unwrap()
 }
 

@@ -112,11 +112,11 @@ fn four_sessions_live_and_replaced_ones_go_after_35_days() {
     }
     let pair = &mut two.pairs[0];
 
-    assert_eq!(pair.evict(NOW).len(), 2);
+    assert_eq!((pair.expire(NOW).len(), pair.crowd_out().len()), (0, 2));
     assert_eq!(pair.sessions().len(), MAX_SESSIONS);
     assert_eq!(pair.sessions().iter().map(|session| session.generation).min(), Some(2));
     let late = NOW.saturating_add(SESSION_GRACE);
-    assert_eq!(pair.evict(late).len(), 3);
+    assert_eq!(pair.expire(late).len(), 3);
     assert_eq!(pair.sending(), pair.sessions().first().map(|session| session.id));
 }
 
@@ -132,7 +132,7 @@ fn a_forgotten_pair_remembers_generation_and_ids() {
     assert_eq!(pair.next_generation(), Some(1));
     assert_eq!(pair.admit(begun.session.id(), 0, NOW), Err(AdmitError::Known));
     assert!(pair.receiving_roots().is_empty());
-    pair.evict(begun.remember_until);
+    pair.expire(begun.remember_until);
     assert_eq!(pair.admit(begun.session.id(), 0, NOW), Ok(()));
 }
 
@@ -151,7 +151,7 @@ fn at_most_three_roots_are_kept_and_the_heard_one_stays() {
     assert_eq!(kept, [0, 4, 3]);
     two.pairs[0].heard(newest, NOW);
     assert_eq!(two.pairs[0].sending_root().map(|root| root.generation), Some(4));
-    two.pairs[0].evict(NOW.saturating_add(SESSION_GRACE));
+    two.pairs[0].expire(NOW.saturating_add(SESSION_GRACE));
     assert!(two.pairs[0].receiving_roots().iter().all(|root| root.generation != 0));
 }
 
