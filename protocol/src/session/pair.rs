@@ -16,7 +16,7 @@ use super::remedy::Remedies;
 use crate::id::SessionId;
 use crate::limits::{
     MAX_FIRST_GENERATION, MAX_GENERATION_AHEAD, MAX_REMEMBERED_SESSIONS, MAX_SESSIONS,
-    MAX_SESSIONS_A_DAY, MAX_SKIPPED_A_DAY, PAIR_MEMORY, SESSION_GRACE,
+    MAX_SESSIONS_A_DAY, MAX_SKIPPED_A_DAY, PAIR_MEMORY, PREKEY_GRACE, SESSION_GRACE,
 };
 use crate::time::{Millis, UnixMillis};
 
@@ -38,6 +38,8 @@ pub struct Summary {
     pub ours: bool,
     /// When it came to be here.
     pub since: UnixMillis,
+    /// When the bundle that it used ends.
+    pub bundle_until: UnixMillis,
     /// When a body of the peer last opened in it, to the hour; `None` if never.
     pub heard_at: Option<UnixMillis>,
     /// Since when another one is sent on.
@@ -181,6 +183,7 @@ impl Pair {
             via: purpose.via,
             ours: session.is_initiator(),
             since: now,
+            bundle_until: started.remember_until.saturating_sub(PREKEY_GRACE),
             heard_at: None,
             replaced_at: None,
             retired: false,

@@ -93,6 +93,16 @@ impl Pair {
         }
     }
 
+    /// The session that replaces an unanswered one of ours whose bundle has ended; to be begun as
+    /// soon as a newer bundle is here.
+    #[must_use]
+    pub fn stale_handshake(&self, now: UnixMillis) -> Option<Purpose> {
+        let newest = self.sessions.iter().find(|session| Some(session.id) == self.sending())?;
+        let stale = newest.ours && newest.heard_at.is_none() && newest.bundle_until <= now;
+        let generation = self.next_generation().filter(|_| stale)?;
+        Some(Purpose { generation, cause: Cause::StaleBundle, via: newest.via })
+    }
+
     /// Notes that a `hello` went out because of a [`Remedy::Hello`].
     pub const fn hello_sent(&mut self, now: UnixMillis) {
         self.remedies.hello = Some(now);

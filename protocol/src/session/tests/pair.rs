@@ -254,6 +254,19 @@ fn a_rolled_back_peer_below_the_highest_is_outbid() {
 }
 
 #[test]
+fn an_unanswered_handshake_is_made_anew_when_its_bundle_has_ended() {
+    let mut two = Two::new(60);
+    let begun = two.begin(0, purpose(0), NOW);
+    let end = NOW.saturating_add(crate::limits::BUNDLE_LIFE);
+    let pair = &mut two.pairs[0];
+
+    assert_eq!(pair.stale_handshake(after(1)), None);
+    assert_eq!(pair.stale_handshake(end), Some(with(1, Cause::StaleBundle, Via::Contact)));
+    pair.heard(begun.session.id(), NOW);
+    assert_eq!(pair.stale_handshake(end), None);
+}
+
+#[test]
 fn keys_skipped_in_a_day_are_bounded() {
     let mut pair = Pair::default();
     pair.skip(15_000, NOW);
