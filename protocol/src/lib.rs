@@ -31,6 +31,7 @@ pub mod crypto;
 pub mod endpoint;
 pub mod envelope;
 pub mod id;
+pub mod identity;
 pub mod limits;
 pub mod machine;
 pub mod rows;

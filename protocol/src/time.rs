@@ -104,8 +104,8 @@ impl UnixMillis {
 impl UnixHours {
     /// The first millisecond of the hour.
     #[must_use]
-    pub const fn start(self) -> UnixMillis {
-        UnixMillis((self.0 as u64).saturating_mul(3_600_000))
+    pub fn start(self) -> UnixMillis {
+        UnixMillis(u64::from(self.0).saturating_mul(3_600_000))
     }
 }
 
