@@ -49,8 +49,10 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 /// Writes a duration in the largest unit that keeps it whole.
 #[must_use]
 pub fn format_duration(length: Millis) -> String {
-    let whole =
-        DURATIONS.iter().rev().find(|(_, factor)| length.0 >= *factor && length.0 % factor == 0);
+    let whole = DURATIONS
+        .iter()
+        .rev()
+        .find(|(_, factor)| length.0 >= *factor && length.0.is_multiple_of(*factor));
     whole.map_or_else(
         || format!("{}ms", length.0),
         |(unit, factor)| format!("{}{unit}", length.0 / factor),

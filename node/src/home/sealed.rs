@@ -20,7 +20,6 @@ use super::HomeError;
 const MAGIC: &[u8; 11] = b"godwit-home";
 /// The format of the homes that this program makes and reads.
 pub(crate) const FORMAT: u16 = 1;
-const HEAD: usize = MAGIC.len() + 2 + 1 + 16 + 12;
 /// The most memory that a keystore may ask for: 1 GiB, so that a damaged file cannot exhaust the machine.
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 /// The most passes, for the same reason.
@@ -203,6 +202,8 @@ mod tests {
     use super::*;
     use crate::clock::system_rng;
 
+    /// Bytes of a head.
+    const HEAD: usize = MAGIC.len() + 2 + 1 + 16 + 12;
     const CHEAP: Costs = Costs { memory_kib: 64, passes: 1, lanes: 1 };
 
     fn keystore() -> Vec<u8> {
