@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use cli_support::{Place, said};
+use cli_support::{Place, said, until};
 
 const INIT: [&str; 3] = ["init", "--no-passphrase", "--json"];
 
@@ -117,10 +117,7 @@ fn killed_while_it_shows_the_words_there_is_no_account_and_init_goes_on() {
     writer.write_all(&vec![b'.'; capacity]).unwrap();
     let mut child = place.command().args(INIT).stdout(writer).spawn().unwrap();
     // Everything but the last rename is on disk once this file is there; the words do not fit.
-    while !place.home().join("keystore.new").exists() {
-        assert_eq!(child.try_wait().unwrap(), None);
-        std::thread::yield_now();
-    }
+    until(&mut child, || place.home().join("keystore.new").exists());
 
     child.kill().unwrap();
     child.wait().unwrap();

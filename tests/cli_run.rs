@@ -5,7 +5,7 @@ mod cli_support;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
-use cli_support::{Place, tell};
+use cli_support::{Place, tell, until};
 use rustix::process::Signal;
 
 const RUN: [&str; 4] = ["run", "--listen", "/ip4/127.0.0.1/tcp/0", "--json"];
@@ -54,10 +54,7 @@ fn an_output_that_takes_nothing_does_not_keep_it_from_ending() {
     writer.write_all(&vec![b'.'; 65_536]).unwrap();
     let mut child = place.command().args(RUN).stdout(writer).spawn().unwrap();
     // The socket is there before anything is printed.
-    while !place.home().join("control.sock").exists() {
-        assert_eq!(child.try_wait().unwrap(), None);
-        std::thread::yield_now();
-    }
+    until(&mut child, || place.home().join("control.sock").exists());
 
     tell(&child, Signal::TERM);
 

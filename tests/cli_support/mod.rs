@@ -10,6 +10,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -70,6 +71,17 @@ pub(crate) fn said(output: Output) -> Said {
         exit: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Waits for what a running child brings about; fails where the child ends first, or after 30 s.
+#[track_caller]
+pub(crate) fn until(child: &mut Child, there: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !there() {
+        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+        assert!(start.elapsed() < Duration::from_secs(30), "it has not come in 30 s");
+        std::thread::yield_now();
     }
 }
 
