@@ -1,0 +1,175 @@
+//! `mailbox`: the hosts that keep this device's mail.
+
+use std::path::Path;
+
+use godwit_node::config::{PeerAddress, format_duration, parse_duration};
+use godwit_node::home;
+use godwit_protocol::endpoint::{Code, Refusal};
+use godwit_protocol::id::HostId;
+use godwit_protocol::identity::{HostLink, peer_id_from_text};
+use godwit_protocol::time::Millis;
+use serde_json::Value;
+
+use crate::exit::Failure;
+use crate::node::Node;
+use crate::output::{self, Format, text};
+
+/// The hosts that keep your mail while you are away: use, list, drop, status
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    /// Use these hosts as well; returns when each has accepted
+    Use {
+        /// A host: a multiaddr that ends in /p2p/ID, or its link
+        #[arg(required = true, value_parser = parse_host)]
+        hosts: Vec<String>,
+        /// How many hosts must have a message before it counts as deposited [default: 1 of one, else 2]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
+        k: Option<u8>,
+        /// Wait no longer than this
+        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+        timeout: Millis,
+    },
+    /// List the hosts
+    List,
+    /// Stop using a host
+    Drop {
+        /// Its peer id
+        #[arg(value_parser = parse_peer)]
+        peer: HostId,
+    },
+    /// Show how the hosts do
+    Status,
+}
+
+/// Carries it out.
+pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
+    let mut node = Node::connect(home).await?;
+    match args.act {
+        Act::List | Act::Status => print(&node.hosts().await?, format),
+        Act::Drop { peer } => {
+            let hosts = node.drop_host(&peer).await?;
+            // Only now: what was refused stays in the configuration as well.
+            home::forget_host(home, &peer)?;
+            print(&hosts, format)
+        }
+        Act::Use { hosts, k, timeout } => {
+            let asked = hosts.iter().filter_map(|host| key_of(host)).collect::<Vec<_>>();
+            let mut now = node.use_hosts(&hosts, k).await?;
+            let end = tokio::time::Instant::now()
+                + std::time::Duration::from_millis(timeout.0.min(MAX_WAIT));
+            while !missing(&now, &asked).is_empty() && tokio::time::Instant::now() < end {
+                tokio::time::sleep(POLL).await;
+                now = node.hosts().await?;
+            }
+            print(&now, format)?;
+            verdict(&now, &asked, timeout)
+        }
+    }
+}
+
+/// How often a registration under way is looked at.
+const POLL: std::time::Duration = std::time::Duration::from_millis(50);
+/// The longest wait: a day, in milliseconds.
+const MAX_WAIT: u64 = 86_400_000;
+
+fn verdict(hosts: &Value, asked: &[HostId], timeout: Millis) -> Result<(), Failure> {
+    let missing = missing(hosts, asked);
+    let Some((first, state)) = missing.first() else { return Ok(()) };
+    let refusal = if missing.iter().any(|(_, state)| state == "refused") {
+        Refusal::new(
+            Code::HostRefused,
+            format!("refused by {first}"),
+            "ask the host's operator for a link",
+        )
+    } else {
+        let message = format!(
+            "{first} is {state} after {}; it is tried again by itself",
+            format_duration(timeout)
+        );
+        Refusal::new(Code::NotYet, message, "godwit mailbox status")
+    };
+    Err(refusal.into())
+}
+
+/// The asked hosts that have not accepted, with their state.
+fn missing(hosts: &Value, asked: &[HostId]) -> Vec<(String, String)> {
+    let known = |host: &HostId| {
+        let peer = godwit_protocol::identity::peer_id_text(host);
+        let list = hosts.get("hosts").and_then(Value::as_array).into_iter().flatten();
+        let state = list
+            .filter(|entry| text::field(entry, "peer_id") == peer)
+            .map(|entry| text::field(entry, "state"))
+            .next()
+            .unwrap_or_default();
+        (peer, state)
+    };
+    asked.iter().map(known).filter(|(_, state)| state != "ok").collect()
+}
+
+fn print(hosts: &Value, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Json => output::object(hosts)?,
+        Format::Text => {
+            let list = hosts.get("hosts").and_then(Value::as_array).into_iter().flatten();
+            let rows: Vec<Vec<String>> = list
+                .map(|host| {
+                    let seen = text::field(host, "last_seen");
+                    let seen =
+                        if seen.is_empty() { "never".to_owned() } else { text::local(&seen) };
+                    vec![
+                        text::field(host, "peer_id"),
+                        text::field(host, "state"),
+                        seen,
+                        text::field(host, "addresses"),
+                    ]
+                })
+                .collect();
+            let table = text::table(&["HOST", "STATE", "LAST SEEN", "ADDRESSES"], &rows);
+            output::line(&format!("{table}\nk = {}", text::field(hosts, "k")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Judged here, so that a wrong address is a usage error without a node.
+fn parse_host(text: &str) -> Result<String, String> {
+    match key_of(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => {
+            Err(format!("\"{text}\" is neither a multiaddr that ends in /p2p/ID nor a host link"))
+        }
+    }
+}
+
+fn key_of(text: &str) -> Option<HostId> {
+    let link = text.parse::<HostLink>().ok().map(|link| link.host);
+    link.or_else(|| text.parse::<PeerAddress>().ok().map(|peer| peer.host))
+}
+
+fn parse_peer(text: &str) -> Result<HostId, String> {
+    peer_id_from_text(text).ok_or_else(|| format!("\"{text}\" is no peer id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_has_not_accepted_is_missing() {
+        let host = HostId([7; 32]);
+        let peer = godwit_protocol::identity::peer_id_text(&host);
+        let with = |state: &str| json!({"hosts": [{"peer_id": peer, "state": state}], "k": 1});
+
+        assert!(missing(&with("ok"), &[host]).is_empty());
+        assert_eq!(missing(&with("registering"), &[host]).len(), 1);
+        assert_eq!(missing(&json!({"hosts": []}), &[host]).len(), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! The verbs, one file each: arguments, call, both outputs.
+
+mod contact;
+mod errors;
+mod host;
+mod id;
+mod inbox;
+mod init;
+mod join;
+mod limits;
+mod mailbox;
+mod run;
+mod send;
+mod status;
+mod watch;
+mod why;
+
+use std::path::Path;
+
+use crate::arguments::Cli;
+use crate::exit::Failure;
+use crate::node::Node;
+use crate::output::Format;
+use crate::place;
+
+/// What can be asked for.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    Init(init::Args),
+    Run(run::Args),
+    Id(id::Args),
+    /// Show what the node is doing
+    Status,
+    Contact(contact::Args),
+    Send(send::Args),
+    Inbox(inbox::Args),
+    Watch(watch::Args),
+    Why(why::Args),
+    Join(join::Args),
+    Mailbox(mailbox::Args),
+    Host(host::Args),
+    /// List every error code with its exit number
+    Errors,
+    /// List every limit with its reason
+    Limits,
+}
+
+/// Carries a verb out.
+pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
+    match cli.verb {
+        Verb::Errors => return errors::run(format),
+        Verb::Limits => return limits::run(format),
+        _ => {}
+    }
+    let home = place::home(cli.home)?;
+    match cli.verb {
+        Verb::Init(args) => init::run(args, &home, format),
+        Verb::Run(args) => run::run(args, &home, format),
+        verb => wait_for(spoken(verb, &home, format)),
+    }
+}
+
+/// The verbs that speak to the running node.
+async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> {
+    match verb {
+        Verb::Id(args) => id::run(&args, home, format).await,
+        Verb::Join(args) => join::run(&args, home, format).await,
+        Verb::Status => status::run(&mut Node::connect(home).await?, format).await,
+        Verb::Contact(args) => contact::run(args, &mut Node::connect(home).await?, format).await,
+        Verb::Send(args) => send::run(args, home, format).await,
+        Verb::Inbox(args) => inbox::run(args, &mut Node::connect(home).await?, format).await,
+        Verb::Watch(args) => watch::run(args, home, format).await,
+        Verb::Why(args) => why::run(&args, &mut Node::connect(home).await?, format).await,
+        Verb::Mailbox(args) => mailbox::run(args, home, format).await,
+        Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
+        Verb::Init(_) | Verb::Run(_) | Verb::Errors | Verb::Limits => Ok(()),
+    }
+}
+
+/// One thread is enough for one conversation with one node.
+fn wait_for(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

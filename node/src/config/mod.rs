@@ -1,0 +1,148 @@
+//! `config.toml` and the flags over it: a [`Config`] that is valid because it exists.
+//!
+//! Rule: flags > file > defaults; a key that is not known is refused with its line.
+//! Source: CLI, "Rules".
+
+mod address;
+mod edit;
+mod file;
+mod quantity;
+
+use godwit_protocol::identity::{HostLink, Network};
+use godwit_protocol::limits;
+use godwit_protocol::machine::Address;
+use godwit_protocol::time::Millis;
+
+pub use address::{AddressFault, PeerAddress, parse_address};
+pub(crate) use edit::{Setting, set};
+pub use file::{ConfigError, parse};
+pub use quantity::{QuantityError, format_duration, parse_duration, parse_size};
+
+use crate::home::Costs;
+
+/// The port on which a host of mailboxes listens unless told otherwise.
+pub const HOST_PORT: u16 = 7447;
+
+/// Whom a host of mailboxes takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admit {
+    /// Anybody.
+    Open,
+    /// Who shows a token of `godwit host invite`.
+    Invited,
+}
+
+impl Admit {
+    /// The word of the configuration and of `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Invited => "invited",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Invited].into_iter().find(|admit| admit.as_str() == text)
+    }
+}
+
+/// How a node is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The network it lives in.
+    pub network: Network,
+    /// Where it listens; empty for the default of [`Config::listeners`].
+    pub listen: Vec<Address>,
+    /// What it tells peers instead of the addresses it listens on; may be empty.
+    pub announce: Vec<Address>,
+    /// Peers that it dials first.
+    pub bootstrap: Vec<PeerAddress>,
+    /// Hosts that `join` wrote down; used from the next start on.
+    pub hosts: Vec<HostLink>,
+    /// How long a message lives, from 1 h to 30 d.
+    pub life: Millis,
+    /// Whom it keeps mailboxes for; `None` for nobody.
+    pub hosting: Option<Admit>,
+    /// The most owner keys of a host.
+    pub owners: u32,
+    /// The most bytes of a host.
+    pub bytes: u64,
+    /// Memory for the store's cache, in bytes; `None` for what suits the role.
+    pub cache: Option<u64>,
+    /// Free bytes on the disk below which nothing new is taken; `None` for the store's rule.
+    pub floor: Option<u64>,
+    /// What a new passphrase costs to try; an existing keystore knows its own.
+    pub costs: Costs,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            network: Network::default(),
+            listen: Vec::new(),
+            announce: Vec::new(),
+            bootstrap: Vec::new(),
+            hosts: Vec::new(),
+            life: limits::MESSAGE_LIFE,
+            hosting: None,
+            owners: limits::MAX_OWNERS,
+            bytes: limits::MAX_HOST_BYTES,
+            cache: None,
+            floor: None,
+            costs: Costs::default(),
+        }
+    }
+}
+
+/// What was typed beside `run`: each replaces what the file says of it.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--network`.
+    pub network: Option<Network>,
+    /// `--listen`; empty if not given.
+    pub listen: Vec<Address>,
+    /// `--announce`; empty if not given.
+    pub announce: Vec<Address>,
+    /// `--bootstrap`; empty if not given.
+    pub bootstrap: Vec<PeerAddress>,
+    /// `--host-mailboxes`.
+    pub hosting: Option<Admit>,
+}
+
+impl Config {
+    /// Lays flags over what the file says.
+    #[must_use]
+    pub fn with(mut self, flags: Flags) -> Self {
+        let Flags { network, listen, announce, bootstrap, hosting } = flags;
+        if let Some(network) = network {
+            self.network = network;
+        }
+        if !listen.is_empty() {
+            self.listen = listen;
+        }
+        if !announce.is_empty() {
+            self.announce = announce;
+        }
+        if !bootstrap.is_empty() {
+            self.bootstrap = bootstrap;
+        }
+        self.hosting = hosting.or(self.hosting);
+        self
+    }
+
+    /// Where to listen: what was said, else TCP on every interface, at [`HOST_PORT`] for a host.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Address> {
+        if !self.listen.is_empty() {
+            return self.listen.clone();
+        }
+        let port = if self.hosting.is_some() { HOST_PORT } else { 0 };
+        [format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")]
+            .iter()
+            .filter_map(|text| Address::new(text).ok())
+            .collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! What can go wrong in a node, as the library tells it; every error has a stable code.
+
+use godwit_protocol::endpoint::{Code, Refusal};
+
+use crate::config::ConfigError;
+use crate::home::HomeError;
+
+/// Why a node does not start, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The home cannot be opened.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The configuration or a flag holds what it may not.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Somebody else listens there.
+    #[error("{address} is in use")]
+    PortInUse {
+        /// The address as it was asked for.
+        address: String,
+    },
+    /// The store does not open, or says that its bytes are damaged.
+    #[error("the store is damaged: {0}")]
+    StoreDamaged(String),
+    /// The disk, the socket or the network refused.
+    #[error("{0}")]
+    Io(String),
+    /// A part of the node that should run for ever has ended.
+    #[error("the node has ended itself: {0}")]
+    Inner(String),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Home(home) => home.into(),
+            Error::Config(config) => config.into(),
+            Error::PortInUse { .. } => Self::new(
+                Code::PortInUse,
+                message,
+                "end the other program, or choose another --listen",
+            ),
+            Error::StoreDamaged(_) => Self::new(
+                Code::StoreDamaged,
+                message,
+                "keep a copy of the home before anything else",
+            ),
+            Error::Io(_) => {
+                Self::new(Code::Io, message, "free space or mend the disk, then repeat")
+            }
+            Error::Inner(_) => Self::new(Code::Inner, message, "godwit run"),
+        }
+    }
+}
