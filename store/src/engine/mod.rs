@@ -1,0 +1,115 @@
+//! The engine: four synchronous methods over named tables of ordered bytes.
+//!
+//! | method | guarantees |
+//! |---|---|
+//! | `get` | the whole value, or none |
+//! | `scan` | an owned page of whole rows, in order |
+//! | `commit` | atomic over all tables **and** on stable storage when it returns |
+//! | `stats` | bytes used and bytes free |
+//!
+//! No type, iterator or lifetime of an implementation leaks. After an error that leaves it unknown
+//! what is on disk, an engine answers [`EngineError::Broken`] to everything until it is opened
+//! again: what it holds in memory may not be on disk. Giving space back is not offered: neither
+//! engine can. Source: STORE-NOTES, "The engine is a choice behind five methods".
+
+mod memory;
+mod pieces;
+mod sled;
+
+use std::io;
+use std::sync::Arc;
+
+use godwit_protocol::rows::{Direction, Row};
+
+use crate::batch::{Batch, Durable};
+
+pub use memory::{Fault, Held, MemoryEngine};
+pub(crate) use sled::SledEngine;
+
+/// Why an engine did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// The file system refused.
+    #[error("input or output failed: {0}")]
+    Io(#[source] Arc<io::Error>),
+    /// What is stored makes no sense, or the engine failed over it.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The pieces of one row do not come to its value; other rows can be read.
+    #[error("a row of `{table}` is damaged")]
+    NotWhole {
+        /// The table.
+        table: String,
+        /// The row's key, as stored.
+        key: Vec<u8>,
+    },
+    /// An earlier error left it unknown what is on disk.
+    #[error("stopped after an earlier error; open the store again")]
+    Broken,
+    /// A row is not what the batch expected; nothing was written.
+    #[error("a row of `{table}` is not what was expected")]
+    Unexpected {
+        /// The table.
+        table: &'static str,
+    },
+    /// No such table was named when the engine was opened.
+    #[error("there is no table `{0}`")]
+    NoTable(String),
+}
+
+impl EngineError {
+    /// Whether the reason is that the disk is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io(error) if matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ))
+    }
+}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+/// What an engine uses and has left, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EngineStats {
+    /// Bytes used on disk, or in memory by keys and values.
+    pub(crate) bytes: u64,
+    /// Bytes free on the file system; none for an engine without one.
+    pub(crate) free_bytes: Option<u64>,
+}
+
+/// Ordered bytes in named tables.
+pub(crate) trait Engine: Send + Sync {
+    /// The value under a key.
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
+
+    /// At most `limit` rows with `from ≤ key < to`; an empty `to` is no upper end.
+    fn scan(
+        &self,
+        table: &str,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<Row>, EngineError>;
+
+    /// Checks every expectation against what is committed, then writes in order: all or nothing,
+    /// and on stable storage when it returns.
+    fn commit(&self, batch: &Batch) -> Result<Durable, EngineError>;
+
+    /// What it uses and has left.
+    fn stats(&self) -> Result<EngineStats, EngineError>;
+}
+
+/// Whether a range can hold no key.
+fn is_empty(from: &[u8], to: &[u8]) -> bool {
+    !to.is_empty() && from >= to
+}
+
+#[cfg(test)]
+mod tests;

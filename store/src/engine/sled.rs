@@ -1,0 +1,326 @@
+//! The engine on disk: sled 0.34, with every rule that keeps it from losing data.
+//!
+//! | rule | because |
+//! |---|---|
+//! | `flush()`, then our own `fdatasync` of `db` | sled's flush stops short of the drive |
+//! | 8 MiB segments, values over 16 KiB cut ([`super::pieces`]) | so that `blobs/`, never synced, stays empty |
+//! | `snap.*.generating` deleted before opening | a kill in a snapshot leaves one that bars every open |
+//! | opened on its own thread, every call under `catch_unwind` | corruption shows as panics |
+//! | broken after the first error, reads too | memory may then be ahead of the disk |
+//!
+//! It expects the home's lock to be held: one `Db` per process and folder.
+//! Source: STORE-NOTES, "sled 0.34.7".
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use godwit_protocol::rows::{Direction, Row};
+use sled::transaction::{
+    ConflictableTransactionError, ConflictableTransactionResult, TransactionError, Transactional,
+    TransactionalTree,
+};
+use sled::{Config, Db, IVec, Tree};
+
+use super::pieces::{Cut, Head, cut, piece_key};
+use super::{Engine, EngineError, EngineStats, is_empty};
+use crate::batch::{Batch, Durable};
+use crate::space;
+
+/// Fixed when the folder is made; another size does not open (STORE-NOTES).
+const SEGMENT_BYTES: usize = 8 << 20;
+/// Where pieces of cut values are.
+const PIECES: &str = "_pieces";
+/// How often a cut value is read again when it was overwritten meanwhile; each time needs a whole
+/// commit in between, so more means damage.
+const MAX_REREADS: usize = 64;
+
+/// A folder that sled keeps.
+pub(crate) struct SledEngine {
+    db: Db,
+    trees: BTreeMap<&'static str, Tree>,
+    pieces: Tree,
+    /// Open for syncing alone.
+    file: File,
+    folder: PathBuf,
+    broken: AtomicBool,
+}
+
+impl SledEngine {
+    /// Opens a folder, or makes it. `cache_bytes` is a hint: sled uses up to ten times as much.
+    pub(crate) fn open(
+        folder: &Path,
+        cache_bytes: u64,
+        tables: &[&'static str],
+    ) -> Result<Self, EngineError> {
+        fs::create_dir_all(folder)?;
+        remove_leftovers(folder)?;
+        let (path, names) = (folder.to_owned(), tables.to_vec());
+        let opening = thread::Builder::new().name("store-open".into()).spawn(move || {
+            catch_unwind(|| Self::open_here(path, cache_bytes, &names)).unwrap_or_else(panicked)
+        })?;
+        opening.join().unwrap_or_else(panicked)
+    }
+
+    fn open_here(
+        folder: PathBuf,
+        cache_bytes: u64,
+        tables: &[&'static str],
+    ) -> Result<Self, EngineError> {
+        let config =
+            Config::new().path(&folder).segment_size(SEGMENT_BYTES).cache_capacity(cache_bytes);
+        let db = config.open().map_err(from_sled)?;
+        let pieces = db.open_tree(PIECES).map_err(from_sled)?;
+        let mut trees = BTreeMap::new();
+        for table in tables {
+            trees.insert(*table, db.open_tree(table).map_err(from_sled)?);
+        }
+        let file = File::open(folder.join("db"))?;
+        let engine = Self { db, trees, pieces, file, folder, broken: AtomicBool::new(false) };
+        engine.sync()?;
+        // The names of new files are synced with their folders, the folder's own name as well.
+        File::open(&engine.folder)?.sync_all()?;
+        if let Some(parent) = engine.folder.parent().filter(|path| !path.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+        if fs::read_dir(engine.folder.join("blobs"))?.next().is_some() {
+            tracing::warn!("the store holds files that are never synced");
+        }
+        Ok(engine)
+    }
+
+    /// Runs one act of sled's, and stops for good when it fails over the disk.
+    fn guard<T>(&self, act: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(EngineError::Broken);
+        }
+        let done = catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(panicked);
+        if matches!(done, Err(EngineError::Io(_) | EngineError::Damaged(_))) {
+            self.broken.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    fn tree(&self, table: &str) -> Result<&Tree, EngineError> {
+        self.trees.get(table).ok_or_else(|| EngineError::NoTable(table.to_owned()))
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        self.db.flush().map_err(from_sled)?;
+        Ok(self.file.sync_data()?)
+    }
+
+    /// The value under a head, which may be replaced or deleted while its pieces are read.
+    fn whole(
+        &self,
+        table: &str,
+        key: &[u8],
+        mut head: IVec,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let damaged = || not_whole(table, key);
+        for _ in 0..MAX_REREADS {
+            let cut = match Head::parse(&head).ok_or_else(damaged)? {
+                Head::Whole(value) => return Ok(Some(value.to_vec())),
+                Head::Cut(cut) => cut,
+            };
+            if let Some(value) = self.gather(table, key, &cut)? {
+                return Ok(Some(value));
+            }
+            match self.tree(table)?.get(key).map_err(from_sled)? {
+                None => return Ok(None),
+                Some(again) if again == head => return Err(damaged()),
+                Some(newer) => head = newer,
+            }
+        }
+        Err(damaged())
+    }
+
+    fn gather(&self, table: &str, key: &[u8], cut: &Cut) -> Result<Option<Vec<u8>>, EngineError> {
+        let mut value = Vec::new();
+        for index in 0..cut.count() {
+            match self.pieces.get(piece_key(table, key, index)).map_err(from_sled)? {
+                Some(piece) => value.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+        Ok(cut.matches(&value).then_some(value))
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
+        let mut trees = vec![&self.pieces];
+        let mut places = BTreeMap::new();
+        for write in batch.expectations.iter().chain(&batch.writes) {
+            if !places.contains_key(write.table) {
+                places.insert(write.table, trees.len());
+                trees.push(self.tree(write.table)?);
+            }
+        }
+        // May run several times over: it changes nothing but the transaction.
+        let outcome = trees.as_slice().transaction(|open: &Vec<TransactionalTree>| {
+            let tree = |table| places.get(table).and_then(|place| open.get(*place));
+            let pieces = open.first().ok_or_else(|| damaged("no tree of pieces"))?;
+            for expected in &batch.expectations {
+                let tree = tree(expected.table).ok_or_else(|| damaged("no tree"))?;
+                let found = read(tree, pieces, expected.table, &expected.key)?;
+                if found != expected.value {
+                    let table = expected.table;
+                    return Err(stop(EngineError::Unexpected { table }));
+                }
+            }
+            for write in &batch.writes {
+                let tree = tree(write.table).ok_or_else(|| damaged("no tree"))?;
+                replace(tree, pieces, (write.table, &write.key), write.value.as_deref())?;
+            }
+            Ok(())
+        });
+        outcome.map_err(|error| match error {
+            TransactionError::Abort(error) => error,
+            TransactionError::Storage(error) => from_sled(error),
+        })
+    }
+}
+
+impl Engine for SledEngine {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.guard(|| match self.tree(table)?.get(key).map_err(from_sled)? {
+            Some(head) => self.whole(table, key, head),
+            None => Ok(None),
+        })
+    }
+
+    fn scan(
+        &self,
+        table: &str,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.guard(|| {
+            let tree = self.tree(table)?;
+            if is_empty(from, to) {
+                return Ok(Vec::new());
+            }
+            let mut rows = if to.is_empty() { tree.range(from..) } else { tree.range(from..to) };
+            let mut page = Vec::new();
+            while page.len() < limit {
+                let next = match direction {
+                    Direction::Forward => rows.next(),
+                    Direction::Backward => rows.next_back(),
+                };
+                let Some(next) = next else { break };
+                let (key, head) = next.map_err(from_sled)?;
+                if let Some(value) = self.whole(table, &key, head)? {
+                    page.push((key.to_vec(), value));
+                }
+            }
+            Ok(page)
+        })
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<Durable, EngineError> {
+        self.guard(|| {
+            self.write(batch)?;
+            self.sync()?;
+            Ok(Durable::flushed())
+        })
+    }
+
+    fn stats(&self) -> Result<EngineStats, EngineError> {
+        let bytes = self.guard(|| self.db.size_on_disk().map_err(from_sled))?;
+        let free_bytes = Some(space::of(&self.folder)?.free);
+        Ok(EngineStats { bytes, free_bytes })
+    }
+}
+
+type Within<T> = ConflictableTransactionResult<T, EngineError>;
+
+fn stop(error: EngineError) -> ConflictableTransactionError<EngineError> {
+    ConflictableTransactionError::Abort(error)
+}
+
+fn damaged(what: &str) -> ConflictableTransactionError<EngineError> {
+    stop(EngineError::Damaged(what.to_owned()))
+}
+
+fn not_whole(table: &str, key: &[u8]) -> EngineError {
+    EngineError::NotWhole { table: table.to_owned(), key: key.to_vec() }
+}
+
+/// The whole value within a transaction.
+fn read(
+    tree: &TransactionalTree,
+    pieces: &TransactionalTree,
+    table: &str,
+    key: &[u8],
+) -> Within<Option<Vec<u8>>> {
+    let Some(head) = tree.get(key)? else { return Ok(None) };
+    let damaged = || stop(not_whole(table, key));
+    let cut = match Head::parse(&head).ok_or_else(damaged)? {
+        Head::Whole(value) => return Ok(Some(value.to_vec())),
+        Head::Cut(cut) => cut,
+    };
+    let mut value = Vec::new();
+    for index in 0..cut.count() {
+        let piece = pieces.get(piece_key(table, key, index))?;
+        value.extend_from_slice(&piece.ok_or_else(damaged)?);
+    }
+    if cut.matches(&value) { Ok(Some(value)) } else { Err(damaged()) }
+}
+
+/// Puts or deletes a row, and the pieces of what was there.
+fn replace(
+    tree: &TransactionalTree,
+    pieces: &TransactionalTree,
+    (table, key): (&str, &[u8]),
+    value: Option<&[u8]>,
+) -> Within<()> {
+    let mut used = 0;
+    let before = match value {
+        Some(value) => {
+            let (head, chunks) = cut(value).ok_or_else(|| damaged("a value is too long"))?;
+            for (index, piece) in (0_u32..).zip(chunks) {
+                pieces.insert(piece_key(table, key, index), piece)?;
+                used = index.saturating_add(1);
+            }
+            tree.insert(key, head)?
+        }
+        None => tree.remove(key)?,
+    };
+    if let Some(Head::Cut(old)) = before.as_deref().and_then(Head::parse) {
+        for index in used..old.count() {
+            pieces.remove(piece_key(table, key, index))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a kill in the middle of a snapshot leaves.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn from_sled(error: sled::Error) -> EngineError {
+    match error {
+        sled::Error::Io(error) => error.into(),
+        other => EngineError::Damaged(other.to_string()),
+    }
+}
+
+fn panicked<T>(payload: Box<dyn core::any::Any + Send>) -> Result<T, EngineError> {
+    let said = payload.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason");
+    Err(EngineError::Damaged(format!("the engine panicked: {said}")))
+}

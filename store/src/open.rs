@@ -1,0 +1,255 @@
+//! The store: opened once, by whoever holds the home's lock.
+//!
+//! ```text
+//! `_meta`:  "version" → u32     "proof" → a value sealed under the data key
+//! ```
+//!
+//! Rule: a store of another version, or under another data key, does not open and is not changed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use godwit_protocol::rows::Table;
+
+use crate::batch::{Batch, CommitError, Durable, SealedBatch, StoredWrite};
+use crate::check::{self, CheckReport};
+use crate::commit::Committer;
+use crate::engine::{Engine, EngineError, MemoryEngine, SledEngine};
+use crate::layout::Tables;
+use crate::reader::{Base, Reader};
+use crate::scope::SCOPE_KEYS;
+use crate::vault::{DataKey, Vault, VaultError};
+use crate::view::View;
+
+const META: &str = "_meta";
+const VERSION_KEY: &[u8] = b"version";
+const PROOF_KEY: &[u8] = b"proof";
+
+/// Where rows are kept.
+#[derive(Debug)]
+pub enum Place {
+    /// A folder of sled's, encrypted.
+    Sled {
+        /// The folder; made if it is missing.
+        folder: PathBuf,
+        /// Memory for the cache, in bytes: a hint, up to ten times as much is used.
+        cache_bytes: u64,
+        /// The key of everything.
+        data_key: DataKey,
+    },
+    /// Memory: gone with the process.
+    Memory {
+        /// Which; kept by the caller for crashes and faults.
+        engine: Arc<MemoryEngine>,
+        /// Encrypts like a home does, or not at all.
+        data_key: Option<DataKey>,
+    },
+}
+
+/// How a store is opened.
+#[derive(Debug)]
+pub struct Options {
+    /// Where.
+    pub place: Place,
+    /// Every table that may be touched.
+    pub tables: Vec<&'static Table>,
+}
+
+/// Why a store does not open.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// It was written by another version of this program.
+    #[error("the store has version {found}, and this program reads version {supported}")]
+    Version {
+        /// The store's.
+        found: u32,
+        /// This program's.
+        supported: u32,
+    },
+    /// The data key is not the one that it was made with.
+    #[error("the store was made with another key")]
+    WrongKey,
+    /// What is stored makes no sense.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The file system refused.
+    #[error("the store cannot be opened: {0}")]
+    Io(#[source] Arc<std::io::Error>),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// A table's declaration makes no sense: a bug of the caller.
+    #[error("the table `{table}` cannot be: {fault}")]
+    Declaration {
+        /// Its name.
+        table: &'static str,
+        /// What is wrong.
+        fault: &'static str,
+    },
+}
+
+/// What a store uses and has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes used.
+    pub bytes: u64,
+    /// Bytes free on its file system; none in memory.
+    pub free_bytes: Option<u64>,
+    /// Batches made durable since it was opened.
+    pub batches: u64,
+    /// Flushes that this took.
+    pub flushes: u64,
+}
+
+/// An open store. Everything it gives out keeps the engine open: drop readers and views as well
+/// before opening the same folder again.
+pub struct Store {
+    base: Arc<Base>,
+    committer: Committer,
+}
+
+impl Options {
+    /// Memory for sled's cache on a personal node, in bytes (STORE-NOTES: 16 MiB; 64 on a host).
+    pub const DEFAULT_CACHE_BYTES: u64 = 16 << 20;
+
+    /// A folder on disk, with the default cache.
+    #[must_use]
+    pub fn sled(folder: PathBuf, data_key: DataKey, tables: Vec<&'static Table>) -> Self {
+        let cache_bytes = Self::DEFAULT_CACHE_BYTES;
+        Self { place: Place::Sled { folder, cache_bytes, data_key }, tables }
+    }
+
+    /// Memory, without encryption.
+    #[must_use]
+    pub fn memory(engine: Arc<MemoryEngine>, tables: Vec<&'static Table>) -> Self {
+        Self { place: Place::Memory { engine, data_key: None }, tables }
+    }
+}
+
+impl Store {
+    /// The version of what is stored.
+    pub const VERSION: u32 = 1;
+
+    /// Opens a store, or makes it.
+    ///
+    /// # Errors
+    /// [`OpenError`], each variant as it says; nothing is changed then.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let Options { place, tables } = options;
+        let tables = Tables::new(&tables)
+            .map_err(|(table, fault)| OpenError::Declaration { table, fault })?;
+        let (engine, vault): (Arc<dyn Engine>, Vault) = match place {
+            Place::Sled { folder, cache_bytes, data_key } => {
+                let mut names: Vec<_> = tables.iter().map(|table| table.name).collect();
+                names.extend([META, SCOPE_KEYS]);
+                let engine = SledEngine::open(&folder, cache_bytes, &names)?;
+                (Arc::new(engine), Vault::new(&data_key))
+            }
+            Place::Memory { engine, data_key } => {
+                (engine, data_key.as_ref().map_or_else(Vault::none, Vault::new))
+            }
+        };
+        recognise(&*engine, &vault)?;
+        let base = Arc::new(Base { engine, vault, tables });
+        let committer =
+            Committer::start(Arc::clone(&base)).map_err(|error| OpenError::Io(Arc::new(error)))?;
+        Ok(Self { base, committer })
+    }
+
+    /// Reads what is committed.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader { base: Arc::clone(&self.base) }
+    }
+
+    /// The rows of one machine; no two views may write the same tables.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::new(Arc::clone(&self.base))
+    }
+
+    /// Queues a batch; `answer` is called on the commit thread when it is durable or has failed,
+    /// in the order of the calls. Blocks while 128 batches wait. `answer` must not block: it sends
+    /// into a place that is kept free for it.
+    pub fn commit(
+        &self,
+        batch: SealedBatch,
+        answer: impl FnOnce(Result<Durable, CommitError>) + Send + 'static,
+    ) {
+        self.committer.submit(batch, Box::new(answer));
+    }
+
+    /// What it uses and has done.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the engine cannot tell.
+    pub fn stats(&self) -> Result<Stats, EngineError> {
+        let engine = self.base.engine.stats()?;
+        let (batches, flushes) = self.committer.counts();
+        Ok(Stats { bytes: engine.bytes, free_bytes: engine.free_bytes, batches, flushes })
+    }
+
+    /// Reads every row of every declared table.
+    #[must_use]
+    pub fn check(&self) -> CheckReport {
+        check::run(&self.base)
+    }
+
+    /// Makes everything queued durable and ends the commit thread; batches that come later are
+    /// refused. Dropping the store does the same.
+    pub fn close(&self) {
+        self.committer.close();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Tells a store of ours from one of another version or key; marks a new one.
+fn recognise(engine: &dyn Engine, vault: &Vault) -> Result<(), OpenError> {
+    let place = (META, PROOF_KEY);
+    let version = engine.get(META, VERSION_KEY)?;
+    let proof = engine.get(META, PROOF_KEY)?;
+    let (version, proof) = match (version, proof) {
+        (Some(version), Some(proof)) => (version, proof),
+        (None, None) => {
+            let row = |key: &[u8], value| StoredWrite { table: META, key: key.to_vec(), value };
+            let version = Store::VERSION.to_be_bytes().to_vec();
+            let writes =
+                vec![row(VERSION_KEY, Some(version)), row(PROOF_KEY, Some(vault.proof(place)?))];
+            engine.commit(&Batch { expectations: Vec::new(), writes })?;
+            return Ok(());
+        }
+        _ => return Err(OpenError::Damaged("it has lost what tells its version".into())),
+    };
+    let Ok(version) = <[u8; 4]>::try_from(version.as_slice()) else {
+        return Err(OpenError::Damaged("its version is no number".into()));
+    };
+    let (found, supported) = (u32::from_be_bytes(version), Store::VERSION);
+    if found != supported {
+        return Err(OpenError::Version { found, supported });
+    }
+    if vault.made(place, &proof) { Ok(()) } else { Err(OpenError::WrongKey) }
+}
+
+impl From<EngineError> for OpenError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Io(error) => Self::Io(error),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl From<VaultError> for OpenError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Random => Self::Random,
+            VaultError::Engine(error) => error.into(),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
