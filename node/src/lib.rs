@@ -5,3 +5,6 @@
 //! | [`clock`] | the real clock and the real randomness |
 
 pub mod clock;
+pub mod config;
+pub mod error;
+pub mod home;

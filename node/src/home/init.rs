@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use godwit_protocol::crypto::{Secret, Signer};
 use godwit_protocol::id::{AccountId, DeviceId, HostId};
 use godwit_protocol::identity::{
-    AccountRoot, Chain, ContactLink, DeviceKeys, HostLink, Name, RecoveryPhrase, account_text,
+    AccountRoot, Chain, ContactLink, DeviceKeys, HostLink, LinkHead, Name, RecoveryPhrase, account_text,
     peer_id_text,
 };
 use godwit_protocol::limits::MAX_HOST_ADDRESSES;
@@ -72,8 +72,17 @@ pub fn init_account(
     let root = AccountRoot::from_phrase(&phrase);
     let device = DeviceKeys::random(rng);
     let chain = Chain::genesis(&root, &device, clock::wall());
-    let link =
-        ContactLink { account: root.account(), network: place.config.network.clone() }.to_string();
+    let head = chain.head();
+    let link = ContactLink {
+        account: root.account(),
+        network: place.config.network.clone(),
+        head: LinkHead { seq: head.seq, hash: head.short() },
+        hosts: Vec::new(),
+        bootstrap: Vec::new(),
+        direct: Vec::new(),
+        invite: None,
+    };
+    let link = link.to_string();
     let made = NewAccount { account: root.account(), device: device.id(), link, phrase };
     let card = Card {
         account: Some(made.account_text()),

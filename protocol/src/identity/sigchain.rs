@@ -45,6 +45,14 @@ pub struct Head {
     pub hash: [u8; 32],
 }
 
+impl Head {
+    /// The beginning of the hash, as links and contents name a head.
+    #[must_use]
+    pub fn short(&self) -> [u8; 16] {
+        self.hash.first_chunk().copied().unwrap_or_default()
+    }
+}
+
 /// A device that the chain shows active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
