@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod home;

@@ -3,7 +3,7 @@
 //! The contract of this crate:
 //!
 //! 1. Two things have time, peers and timers, and they are machines: [`endpoint`] (a person's node)
-//!    and [`mailbox::host`] (a host of mailboxes). Inputs go in with the time and a source of
+//!    and `mailbox::host` (a host of mailboxes). Inputs go in with the time and a source of
 //!    randomness, outputs come out. Everything else is a value with ordinary methods.
 //! 2. [`rows::Rows`] is all that the machines know of storage. A read shows everything written so
 //!    far; what a failed `handle` wrote is thrown away.
@@ -20,10 +20,6 @@
 //! | [`identity`] | recovery phrase, sigchain, links |
 //! | [`session`] | bundle, handshake, the two ratchets, which session |
 //! | [`envelope`] | what travels and what a mailbox stores; the seal |
-//! | [`content`] | what is inside a message, one file per kind |
-//! | [`conversation`] | conversation ids, the order of messages, queries |
-//! | [`record`] | account record, manifest |
-//! | [`mailbox`] | queues, tokens, receipts, stamps; the machine of a host |
 //! | [`rows`] | every stored table, declared once |
 //! | [`endpoint`] | the machine of a person's node |
 

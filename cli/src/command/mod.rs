@@ -9,7 +9,6 @@ mod init;
 mod join;
 mod limits;
 mod mailbox;
-mod run;
 mod send;
 mod status;
 mod watch;
@@ -27,7 +26,6 @@ use crate::place;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     Init(init::Args),
-    Run(run::Args),
     Id(id::Args),
     /// Show what the node is doing
     Status,
@@ -55,7 +53,6 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
     let home = place::home(cli.home)?;
     match cli.verb {
         Verb::Init(args) => init::run(args, &home, format),
-        Verb::Run(args) => run::run(args, &home, format),
         verb => wait_for(spoken(verb, &home, format)),
     }
 }
@@ -73,7 +70,7 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         Verb::Why(args) => why::run(&args, &mut Node::connect(home).await?, format).await,
         Verb::Mailbox(args) => mailbox::run(args, home, format).await,
         Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
-        Verb::Init(_) | Verb::Run(_) | Verb::Errors | Verb::Limits => Ok(()),
+        Verb::Init(_) | Verb::Errors | Verb::Limits => Ok(()),
     }
 }
 

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use godwit_protocol::crypto::{Secret, Signer};
 use godwit_protocol::id::{AccountId, DeviceId, HostId};
 use godwit_protocol::identity::{
-    AccountRoot, Chain, ContactLink, DeviceKeys, HostLink, LinkHead, Name, RecoveryPhrase, account_text,
-    peer_id_text,
+    AccountRoot, Chain, ContactLink, DeviceKeys, HostLink, LinkHead, Name, RecoveryPhrase,
+    account_text, peer_id_text,
 };
 use godwit_protocol::limits::MAX_HOST_ADDRESSES;
 use godwit_protocol::machine::Address;

@@ -1,7 +1,7 @@
 //! What the machines know of storage: tables declared once, and four ways to touch a row.
 //!
 //! Every stored table is a [`Table`] declared in a file of this folder, with what it keeps about
-//! whom; a table that is not in [`tables`] cannot be opened by the store. Values are encoded through
+//! whom; a table that is not in [`tables`] cannot be opened by a home's store. Values are encoded through
 //! [`crate::wire::codec`], keys are hand-made and big-endian, so that scans are ordered.
 //!
 //! Source: DATA.md; ARCHITECTURE, "Modules".
@@ -83,6 +83,30 @@ pub struct Table {
     pub ttl: &'static str,
     /// Whom a row is about.
     pub subject: &'static str,
+}
+
+/// Every table of a person's home.
+#[must_use]
+pub fn tables() -> Vec<&'static Table> {
+    vec![
+        &contact::CONTACTS,
+        &home::HOME,
+        &home::CHANGES,
+        &home::SEEN,
+        &home::SEEN_ENDS,
+        &home::INVITES,
+        &host::OWN_HOSTS,
+        &host::REGISTERED,
+        &host::PEER_HOSTS,
+        &message::MESSAGES,
+        &message::TIMELINE,
+        &message::CONVERSATIONS,
+        &outbox::OUTBOX,
+        &session::SESSIONS,
+        &session::SKIPPED,
+        &session::HEADER_KEYS,
+        &session::PAIRS,
+    ]
 }
 
 /// Which end of a range a scan starts at.
