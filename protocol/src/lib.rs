@@ -20,9 +20,14 @@
 //! | [`identity`] | recovery phrase, sigchain, links |
 //! | [`session`] | bundle, handshake, the two ratchets, which session |
 //! | [`envelope`] | what travels and what a mailbox stores; the seal |
+//! | [`content`] | what is inside a message, one file per kind |
+//! | [`conversation`] | conversation ids |
+//! | [`record`] | a device's signed list of hosts |
 //! | [`rows`] | every stored table, declared once |
 //! | [`endpoint`] | the machine of a person's node |
 
+pub mod content;
+pub mod conversation;
 pub mod crypto;
 pub mod endpoint;
 pub mod envelope;
@@ -30,6 +35,7 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod machine;
+pub mod record;
 pub mod rows;
 pub mod session;
 pub mod time;
