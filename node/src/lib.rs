@@ -9,3 +9,4 @@ pub mod config;
 pub mod control;
 pub mod error;
 pub mod home;
+pub mod network;
