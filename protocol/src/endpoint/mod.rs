@@ -3,13 +3,24 @@
 //! It knows no clock, no socket and no disk: inputs go in with the time, rows are read and written
 //! through [`crate::rows::Rows`], outputs come out. Its memory is a cache of rows.
 
+mod commands;
+mod contacts;
+mod first_contact;
 mod input;
+mod links;
+mod machine;
+mod messages;
+mod outbox;
 mod output;
+mod prekeys;
+pub mod query;
+mod receive;
 mod refusal;
 pub mod sessions;
 mod view;
 
 pub use input::{Command, HostChoice, Input, OutgoingText};
+pub use machine::{Endpoint, Person};
 pub use output::{Effect, Reply, SentMessage, StampJob};
 pub use refusal::{Code, Refusal};
 pub use view::{

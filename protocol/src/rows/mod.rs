@@ -9,6 +9,7 @@
 pub mod contact;
 pub mod home;
 pub mod host;
+pub mod memory;
 pub mod message;
 pub mod outbox;
 pub mod session;

@@ -76,3 +76,16 @@ pub struct OutboxRow {
     /// How often it was sent again since.
     pub repeats: u8,
 }
+
+/// The key of a line: its device, then its number in big-endian.
+#[must_use]
+pub fn line_key(device: DeviceId, number: u64) -> Vec<u8> {
+    [device.as_bytes().as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// Reads the key of a line.
+#[must_use]
+pub fn parse_line_key(key: &[u8]) -> Option<(DeviceId, u64)> {
+    let (device, number) = key.split_last_chunk::<8>()?;
+    Some((DeviceId::from_slice(device)?, u64::from_be_bytes(*number)))
+}

@@ -1,0 +1,233 @@
+//! What a person or program asks for.
+
+use serde_bytes::ByteBuf;
+
+use super::machine::{Cx, Endpoint};
+use super::messages::note;
+use super::outbox::NewLine;
+use super::{
+    Code, Command, ContactState, Effect, EndpointStatus, MessageState, OutgoingText, Reason,
+    Refusal, Reply, SentMessage, StepKind,
+};
+use crate::content::{Kind, Text};
+use crate::id::{AccountId, DeviceId, MessageId};
+use crate::identity::{ContactLink, LinkHead};
+use crate::limits::MAX_TEXT;
+use crate::machine::Output;
+use crate::rows::RowsError;
+use crate::rows::message::{CONVERSATIONS, ConversationRow, MESSAGES, MessageKey, MessageRow};
+use crate::rows::outbox::Carried;
+use crate::rows::typed::{load, save};
+
+impl Endpoint {
+    /// Carries a command out; its answer leaves when what it did is on disk.
+    pub(super) fn command(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: u64,
+        command: Command,
+    ) -> Result<(), RowsError> {
+        let result = match command {
+            Command::Send(texts) => {
+                let mut sent = Vec::with_capacity(texts.len());
+                for text in texts {
+                    sent.push(self.send(cx, text)?);
+                }
+                Ok(Reply::Sent(sent))
+            }
+            Command::AddContact { link, name } => {
+                let added = self.add_contact(cx, &link, name.as_deref())?;
+                added.and_then(|account| self.contact_reply(account))
+            }
+            Command::Accept { who, name } => self.accept_command(cx, &who, name.as_deref())?,
+            Command::Rename { who, name } => self.rename(cx, &who, &name)?,
+            Command::Remove { who } => match self.find(&who) {
+                Ok(account) => {
+                    self.remove(cx, account)?;
+                    Ok(Reply::Done)
+                }
+                Err(refusal) => Err(refusal),
+            },
+            Command::MarkRead { from, messages } => self.mark_read(cx, from, &messages)?,
+            Command::Status => Ok(Reply::Status(self.status())),
+            Command::LinkHere => Ok(Reply::Link(self.link_here())),
+            Command::Invite | Command::UseHosts { .. } | Command::DropHost { .. } => {
+                let message = "mailbox hosts are not in this version yet";
+                Err(Refusal::new(Code::Unsupported, message, "godwit id --here"))
+            }
+        };
+        cx.out.push(Output::After(Effect::Reply { request, result }));
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        cx: &mut Cx<'_>,
+        text: OutgoingText,
+    ) -> Result<Result<SentMessage, Refusal>, RowsError> {
+        let account = match self.find(&text.to) {
+            Ok(account) => account,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if text.text.is_empty() {
+            return Ok(Err(Refusal::new(Code::Empty, "the text is empty", "godwit send TO TEXT")));
+        }
+        let Ok(body) = Text::new(text.text) else {
+            let message = format!("a text has at most {MAX_TEXT} bytes");
+            return Ok(Err(Refusal::new(Code::TooLarge, message, "send it in parts")));
+        };
+        let conversation = self.conversation(account);
+        let id = text.id.unwrap_or_else(|| MessageId(cx.random()));
+        let key = MessageKey { id, conversation, sender: self.me.account };
+        if let Some(row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? {
+            return Ok(if *row.body == body.to_bytes() {
+                Ok(SentMessage { id, conversation, state: row.state })
+            } else {
+                let message = "this id was used for another text";
+                Err(Refusal::new(Code::IdUsed, message, "leave --id out"))
+            });
+        }
+        let heads = load::<ConversationRow>(cx.rows, &CONVERSATIONS, conversation.as_bytes())?;
+        let accepted =
+            self.contacts.get(&account).is_some_and(|row| row.state == ContactState::Accepted);
+        let wall = cx.now.wall;
+        let mut row = MessageRow {
+            kind: Kind::TEXT.0,
+            body: ByteBuf::from(body.to_bytes()),
+            sent_at: wall,
+            received_at: None,
+            order: wall.0,
+            parents: heads.map(|row| row.heads).unwrap_or_default(),
+            state: MessageState::Queued,
+            reason: (!accepted).then_some(Reason::AwaitingAcceptance),
+            expires: wall.saturating_add(self.me.life),
+            steps: Vec::new(),
+            receipted_at: None,
+        };
+        note(&mut row, StepKind::Queued, wall);
+        self.place(cx, key, row)?;
+        for device in self.lanes_of(account) {
+            let carried = Carried::Message(key);
+            self.queue(cx, device, NewLine { carried, message: id, kind: Kind::TEXT })?;
+        }
+        Ok(Ok(SentMessage { id, conversation, state: MessageState::Queued }))
+    }
+
+    /// The devices of a contact, or where lines wait until one is known.
+    fn lanes_of(&self, account: AccountId) -> Vec<DeviceId> {
+        let devices: Vec<DeviceId> = self
+            .contacts
+            .get(&account)
+            .map(|contact| contact.devices.iter().map(|row| row.device).collect())
+            .unwrap_or_default();
+        if devices.is_empty() { vec![Self::waiting_room(account)] } else { devices }
+    }
+
+    fn accept_command(
+        &mut self,
+        cx: &mut Cx<'_>,
+        who: &str,
+        name: Option<&str>,
+    ) -> Result<Result<Reply, Refusal>, RowsError> {
+        let account = match self.find(who) {
+            Ok(account) => account,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Some(name) = name {
+            match self.free_name(name, Some(account)) {
+                Ok(name) => self.set_name(cx, account, name.as_str())?,
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        let pending =
+            self.contacts.get(&account).is_some_and(|row| row.state == ContactState::Pending);
+        if pending {
+            self.accept(cx, account)?;
+        }
+        Ok(self.contact_reply(account))
+    }
+
+    fn rename(
+        &mut self,
+        cx: &mut Cx<'_>,
+        who: &str,
+        name: &str,
+    ) -> Result<Result<Reply, Refusal>, RowsError> {
+        let checked =
+            self.find(who).and_then(|account| Ok((account, self.free_name(name, Some(account))?)));
+        match checked {
+            Ok((account, name)) => {
+                self.set_name(cx, account, name.as_str())?;
+                Ok(self.contact_reply(account))
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn set_name(
+        &mut self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+        name: &str,
+    ) -> Result<(), RowsError> {
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            name.clone_into(&mut contact.name);
+            contact.name_chosen = true;
+        }
+        self.save_contact(cx, account)
+    }
+
+    fn contact_reply(&self, account: AccountId) -> Result<Reply, Refusal> {
+        self.view(account).map(Reply::Contact).ok_or_else(|| {
+            Refusal::new(Code::NoContact, "the contact is gone", "godwit contact list")
+        })
+    }
+
+    fn mark_read(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: AccountId,
+        messages: &[MessageId],
+    ) -> Result<Result<Reply, Refusal>, RowsError> {
+        let conversation = self.conversation(from);
+        for id in messages {
+            let key = MessageKey { id: *id, conversation, sender: from };
+            if let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())?
+                && row.state == MessageState::Received
+            {
+                row.state = MessageState::Read;
+                save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
+            }
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    fn status(&self) -> EndpointStatus {
+        let lines = self.lanes.values().flat_map(|lane| lane.lines.values());
+        let queued = lines.filter(|row| matches!(row.carried, Carried::Message(_))).count();
+        EndpointStatus {
+            queued: u64::try_from(queued).unwrap_or(u64::MAX),
+            deposited: 0,
+            hosts: Vec::new(),
+            k: 1,
+            faults: self.counters.faults,
+            warnings: Vec::new(),
+            clock_doubted: false,
+        }
+    }
+
+    fn link_here(&self) -> String {
+        let head = self.me.chain.head();
+        let direct = self.addresses.iter().map(|address| (self.me.host, address.clone()));
+        ContactLink {
+            account: self.me.account,
+            network: self.me.network.clone(),
+            head: LinkHead { seq: head.seq, hash: head.short() },
+            hosts: Vec::new(),
+            bootstrap: Vec::new(),
+            direct: direct.collect(),
+            invite: None,
+        }
+        .to_string()
+    }
+}

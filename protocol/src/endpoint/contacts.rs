@@ -1,0 +1,273 @@
+//! The address book: finding, naming, adding, removing.
+//!
+//! Source: CLI "Contacts".
+
+use super::machine::{Cx, Endpoint};
+use super::{Change, Code, ContactState, ContactView, Reason, Refusal};
+use crate::id::{AccountId, ConversationId, DeviceId};
+use crate::identity::{ContactLink, Name, account_text};
+use crate::rows::contact::ContactRow;
+use crate::rows::message::{CONVERSATIONS, MESSAGES, MessageKey, TIMELINE};
+use crate::rows::outbox::{OUTBOX, line_key};
+use crate::rows::{Direction, RowsError, prefix_end};
+use crate::time::UnixMillis;
+
+/// Characters of an account by which a contact without a name is called.
+const SHORT: usize = 12;
+/// The shortest beginning of an account that finds a contact.
+const MIN_PREFIX: usize = 8;
+
+/// A contact that has asked.
+pub(super) fn stranger(account: AccountId, now: UnixMillis) -> ContactRow {
+    ContactRow {
+        name: account_text(&account).chars().take(SHORT).collect(),
+        name_chosen: false,
+        state: ContactState::Pending,
+        verified: false,
+        added_at: now,
+        reason: None,
+        request_text: None,
+        chain: serde_bytes::ByteBuf::new(),
+        link_hosts: Vec::new(),
+        link_direct: Vec::new(),
+        link_head: None,
+        invite: None,
+        devices: Vec::new(),
+        requested_at: None,
+        our_request: None,
+        their_request: None,
+    }
+}
+
+/// Finds a contact by name, account, or the beginning of an account.
+///
+/// # Errors
+/// `E_NO_CONTACT`, `E_AMBIGUOUS`.
+pub(super) fn find_contact<'a>(
+    contacts: impl Iterator<Item = (&'a AccountId, &'a str)> + Clone,
+    who: &str,
+) -> Result<AccountId, Refusal> {
+    let missing = || {
+        Refusal::new(Code::NoContact, format!("no contact named \"{who}\""), "godwit contact list")
+    };
+    let wanted = who.trim();
+    if let Ok(name) = Name::parse(wanted) {
+        let named = contacts.clone().find(|(_, known)| {
+            Name::parse(known).map_or(*known == wanted, |known| known.folded() == name.folded())
+        });
+        if let Some((account, _)) = named {
+            return Ok(*account);
+        }
+    }
+    if wanted.chars().count() < MIN_PREFIX {
+        return Err(missing());
+    }
+    let lower = wanted.to_lowercase();
+    let mut found =
+        contacts.filter(|(account, _)| account_text(account).starts_with(&lower)).map(|it| *it.0);
+    match (found.next(), found.next()) {
+        (Some(account), None) => Ok(account),
+        (Some(_), Some(_)) => Err(Refusal::new(
+            Code::Ambiguous,
+            format!("\"{who}\" is the beginning of more than one account"),
+            "give more of it, or the name",
+        )),
+        _ => Err(missing()),
+    }
+}
+
+impl Endpoint {
+    pub(super) fn find(&self, who: &str) -> Result<AccountId, Refusal> {
+        let names = self.contacts.iter().map(|(account, row)| (account, row.name.as_str()));
+        find_contact(names, who)
+    }
+
+    pub(super) fn view(&self, account: AccountId) -> Option<ContactView> {
+        let row = self.contacts.get(&account)?;
+        Some(contact_view(account, row, self.conversation(account)))
+    }
+
+    /// Adds the contact of a link; adding it again renames it.
+    pub(super) fn add_contact(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: &str,
+        name: Option<&str>,
+    ) -> Result<Result<AccountId, Refusal>, RowsError> {
+        let (link, name) = match self.checked_link(link, name) {
+            Ok(checked) => checked,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let account = link.account;
+        let asked = self
+            .contacts
+            .get(&account)
+            .is_some_and(|contact| contact.state == ContactState::Pending);
+        let mut contact = match self.contacts.remove(&account) {
+            Some(contact) => contact,
+            None => ContactRow {
+                state: ContactState::Requested,
+                reason: Some(if link.direct.is_empty() {
+                    Reason::NoMailbox
+                } else {
+                    Reason::Resolving
+                }),
+                ..stranger(account, cx.now.wall)
+            },
+        };
+        contact.link_head = Some((link.head.seq, link.head.hash));
+        if !link.direct.is_empty() {
+            contact.link_direct =
+                link.direct.into_iter().map(|(host, address)| (host, vec![address])).collect();
+            if contact.state == ContactState::Requested {
+                contact.reason = Some(Reason::Resolving);
+            }
+        }
+        if let Some(name) = name {
+            name.as_str().clone_into(&mut contact.name);
+            contact.name_chosen = true;
+        }
+        let state = contact.state;
+        for (peer, _) in &contact.link_direct {
+            self.dials.remove(peer);
+        }
+        self.contacts.insert(account, contact);
+        self.save_contact(cx, account)?;
+        if asked {
+            self.accept(cx, account)?;
+        } else {
+            self.changed(Change::Contact(account, Some(state)));
+        }
+        Ok(Ok(account))
+    }
+
+    fn checked_link(
+        &self,
+        link: &str,
+        name: Option<&str>,
+    ) -> Result<(ContactLink, Option<Name>), Refusal> {
+        let link: ContactLink = link.parse().map_err(|error| {
+            Refusal::new(Code::BadLink, format!("{error}"), "ask for the link of `godwit id`")
+        })?;
+        if link.account == self.me.account {
+            let message = "this is your own link";
+            return Err(Refusal::new(Code::OwnLink, message, "add the link of somebody else"));
+        }
+        if link.network != self.me.network {
+            let message = format!(
+                "the link is of the network \"{}\", and this node lives in \"{}\"",
+                link.network, self.me.network
+            );
+            return Err(Refusal::new(Code::OtherNetwork, message, "godwit run --network NAME"));
+        }
+        let name = name.map(|name| self.free_name(name, Some(link.account))).transpose()?;
+        Ok((link, name))
+    }
+
+    /// A name that is one and that nobody else has.
+    pub(super) fn free_name(
+        &self,
+        name: &str,
+        for_whom: Option<AccountId>,
+    ) -> Result<Name, Refusal> {
+        let name = Name::parse(name)
+            .map_err(|error| Refusal::new(Code::BadName, error.to_string(), "choose another"))?;
+        if self.name_is_taken(&name, for_whom) {
+            let message = format!("another contact is called \"{name}\"");
+            return Err(Refusal::new(Code::NameTaken, message, "godwit contact list"));
+        }
+        Ok(name)
+    }
+
+    fn name_is_taken(&self, name: &Name, for_whom: Option<AccountId>) -> bool {
+        self.contacts.iter().any(|(account, row)| {
+            Some(*account) != for_whom
+                && Name::parse(&row.name).is_ok_and(|known| known.folded() == name.folded())
+        })
+    }
+
+    /// Calls a contact as it suggests, unless the person chose a name.
+    pub(super) fn suggest_name(
+        &mut self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+        suggested: &str,
+    ) -> Result<(), RowsError> {
+        let chosen = self.contacts.get(&account).is_none_or(|contact| contact.name_chosen);
+        let Some(name) = Name::parse(suggested).ok().filter(|_| !chosen) else { return Ok(()) };
+        let numbered =
+            (2..1_000).filter_map(|number| Name::parse(&format!("{name} {number}")).ok());
+        let free = core::iter::once(name.clone())
+            .chain(numbered)
+            .find(|name| !self.name_is_taken(name, Some(account)));
+        if let (Some(name), Some(contact)) = (free, self.contacts.get_mut(&account)) {
+            name.as_str().clone_into(&mut contact.name);
+        }
+        self.save_contact(cx, account)
+    }
+
+    /// Removes a contact with its conversation; that the two spoke is remembered.
+    pub(super) fn remove(&mut self, cx: &mut Cx<'_>, account: AccountId) -> Result<(), RowsError> {
+        let Some(contact) = self.contacts.remove(&account) else { return Ok(()) };
+        self.save_contact(cx, account)?;
+        let devices = contact.devices.iter().map(|row| row.device);
+        let lanes: Vec<DeviceId> = devices.chain([Self::waiting_room(account)]).collect();
+        for device in lanes {
+            self.sessions.forget(cx.rows, device)?;
+            self.owners.remove(&device);
+            self.learn_queues(cx.rows, device)?;
+            let lane = self.lanes.remove(&device).unwrap_or_default();
+            for number in lane.lines.keys() {
+                cx.rows.delete(&OUTBOX, &line_key(device, *number));
+            }
+            for link in self.links.values_mut().filter(|link| link.device == Some(device)) {
+                link.device = None;
+            }
+        }
+        self.erase_conversation(cx, self.conversation(account))?;
+        self.changed(Change::Contact(account, None));
+        Ok(())
+    }
+
+    fn erase_conversation(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conversation: ConversationId,
+    ) -> Result<(), RowsError> {
+        let (from, to) = (conversation.as_bytes(), prefix_end(conversation.as_bytes()));
+        loop {
+            let limit = crate::limits::MAX_SCAN;
+            let page = cx.rows.scan(&TIMELINE, from, &to, limit, Direction::Forward)?;
+            for (key, _) in &page {
+                cx.rows.delete(&TIMELINE, key);
+                if let Some((_, message)) = MessageKey::parse_timeline(key) {
+                    cx.rows.delete(&MESSAGES, &message.bytes());
+                }
+            }
+            if page.len() < limit {
+                break;
+            }
+        }
+        cx.rows.delete(&CONVERSATIONS, from);
+        Ok(())
+    }
+}
+
+/// A contact as it is shown.
+pub(super) fn contact_view(
+    account: AccountId,
+    row: &ContactRow,
+    conversation: ConversationId,
+) -> ContactView {
+    ContactView {
+        name: row.name.clone(),
+        account,
+        state: row.state,
+        verified: row.verified,
+        devices: row.devices.len(),
+        added_at: row.added_at,
+        reason: row.reason,
+        text: row.request_text.clone(),
+        conversation,
+    }
+}

@@ -1,0 +1,351 @@
+//! Beginning to talk: cards, sealed requests, acceptance.
+//!
+//! Rules: a card counts only if its chain is the account's and holds the link's head, and its
+//! bundle is of a device of that chain; a request counts only if its chain shows the device whose
+//! identity key made the handshake; a stranger gets no receipt before it is accepted.
+//! Source: PROTOCOL §2 "Contact link", §4, §6 "A first contact", §7 "Strangers", "Direct".
+
+use serde_bytes::ByteBuf;
+
+use super::machine::{Cx, Endpoint};
+use super::outbox::NewLine;
+use super::receive::Taken;
+use super::sessions::OpenFailure;
+use super::{Change, ContactState};
+use crate::content::{ContactRequest, Content, Kind, Profile, Reachability};
+use crate::conversation::Mode;
+use crate::envelope::{Bucket, Envelope, peek_key_id, seal, sealed_message_length, unseal};
+use crate::id::{AccountId, DeviceId, MessageId};
+use crate::identity::Chain;
+use crate::machine::LinkId;
+use crate::record::Manifest;
+use crate::rows::contact::{ContactRow, DeviceRow};
+use crate::rows::outbox::Carried;
+use crate::rows::{ReadRows, RowsError};
+use crate::session::{Bundle, Cause, Pqxdh, Purpose, Started, Via, initiate, respond};
+
+impl Endpoint {
+    /// The device under which lines wait while no device of an account is known.
+    pub(super) const fn waiting_room(account: AccountId) -> DeviceId {
+        DeviceId(account.0)
+    }
+
+    /// A contact's chain and bundle, from a node that its link named.
+    pub(super) fn card_came(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        account: AccountId,
+        records: &[ByteBuf],
+    ) -> Result<(), RowsError> {
+        let Some(contact) = self.contacts.get(&account) else { return Ok(()) };
+        let Some((chain, bundle)) = self.checked_card(cx, account, contact, records) else {
+            return Ok(());
+        };
+        if !contact.devices.is_empty() {
+            return Ok(());
+        }
+        let device = bundle.device_id();
+        let peer = self.links.get(&link).map(|link| link.peer);
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.chain = ByteBuf::from(chain.to_bytes());
+            let addresses = contact
+                .link_direct
+                .iter()
+                .filter(|(host, _)| Some(*host) == peer)
+                .flat_map(|(_, addresses)| addresses.clone())
+                .collect();
+            let bundle = ByteBuf::from(bundle.to_bytes());
+            contact.devices.push(DeviceRow { peer, addresses, bundle, ..new_device(device) });
+        }
+        self.owners.insert(device, account);
+        self.save_contact(cx, account)?;
+        self.request(cx, account, &bundle)?;
+        self.move_lane(cx, Self::waiting_room(account), device)?;
+        self.recognise(link, device);
+        Ok(())
+    }
+
+    fn checked_card(
+        &self,
+        cx: &Cx<'_>,
+        account: AccountId,
+        contact: &ContactRow,
+        records: &[ByteBuf],
+    ) -> Option<(Chain, Bundle)> {
+        let [chain, bundle, ..] = records else { return None };
+        let chain = Chain::from_bytes(chain).ok().filter(|chain| chain.account() == account)?;
+        let head = chain.head();
+        if contact.link_head.is_some_and(|named| named != (head.seq, head.short())) {
+            return None;
+        }
+        let bundle = Bundle::from_bytes(bundle, self.net()).ok()?;
+        bundle.check_time(cx.now.wall).ok()?;
+        let mut devices = chain.devices().iter();
+        devices.find(|device| {
+            device.signer == bundle.device_key() && device.identity == bundle.ik()
+        })?;
+        Some((chain, bundle))
+    }
+
+    /// Begins a session and queues the sealed request.
+    fn request(
+        &mut self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+        bundle: &Bundle,
+    ) -> Result<(), RowsError> {
+        let device = bundle.device_id();
+        let Some(generation) = self.sessions.pair(cx.rows, device)?.next_generation() else {
+            return Ok(());
+        };
+        let purpose = Purpose { generation, cause: Cause::FirstContact, via: Via::Contact };
+        let started = initiate(&self.local(), account, bundle, self.net(), purpose, cx.rng);
+        let Ok(started) = started else { return Ok(()) };
+        self.sessions.insert(cx.rows, cx.now.wall, device, &started)?;
+        self.learn_queues(cx.rows, device)?;
+        let request = ContactRequest {
+            name: self.me.name.clone().unwrap_or_default(),
+            invite: None,
+            chain: self.me.chain.to_bytes(),
+            manifest: self.manifest(cx).to_bytes(),
+            text: String::new(),
+        };
+        let message = MessageId(cx.random());
+        let content = Content {
+            kind: Kind::CONTACT_REQUEST,
+            message,
+            conversation: self.conversation(account),
+            mode: Mode::Sealed,
+            sent_at: cx.now.wall,
+            parents: Vec::new(),
+            heads: self.heads(account),
+            body: request.to_bytes(),
+        };
+        let Some(sealed) = self.seal_first(cx, bundle, &started, &content)? else {
+            return Ok(());
+        };
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.our_request = Some(message.0);
+            contact.requested_at = Some(cx.now.wall);
+        }
+        self.save_contact(cx, account)?;
+        let carried = Carried::FirstContact { sealed: ByteBuf::from(sealed) };
+        self.queue(cx, device, NewLine { carried, message, kind: Kind::CONTACT_REQUEST })
+    }
+
+    fn seal_first(
+        &mut self,
+        cx: &mut Cx<'_>,
+        bundle: &Bundle,
+        started: &Started,
+        content: &Content,
+    ) -> Result<Option<Vec<u8>>, RowsError> {
+        let Ok(bytes) = content.to_bytes() else { return Ok(None) };
+        let length = Bucket::for_first_contact(bytes.len())
+            .and_then(|bucket| sealed_message_length(bucket.bytes()));
+        let Some(length) = length else { return Ok(None) };
+        let at = (bundle.device_id(), started.session.id());
+        let Ok(inner) = self.sessions.encrypt(cx.rows, at, &bytes, length, cx.rng) else {
+            return Ok(None);
+        };
+        Ok(seal(bundle.into(), &started.handshake, &inner, cx.rng).ok())
+    }
+
+    /// A sealed envelope: a stranger's request, or that of someone we know.
+    pub(super) fn sealed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        envelope: &Envelope,
+    ) -> Result<Taken, RowsError> {
+        let bytes = envelope.bytes();
+        let key = peek_key_id(bytes)
+            .and_then(|id| self.prekeys.iter().find(|prekeys| prekeys.seal_id() == id));
+        let Some(key) = key else { return Ok(Taken::Foreign) };
+        let Ok((handshake, inner)) = unseal(key.seal(), self.device, bytes) else {
+            return Ok(Taken::Foreign);
+        };
+        let (account, device) = (handshake.initiator_account(), handshake.initiator_device());
+        let claimed = self.owners.get(&device).is_some_and(|owner| *owner != account);
+        if claimed || account == self.me.account || handshake.purpose().via != Via::Contact {
+            return Ok(Taken::Done);
+        }
+        if !self.key_is_the_known_one(account, &handshake) {
+            return Ok(Taken::Done);
+        }
+        let started = respond(&self.local(), &handshake, &self.prekeys, self.net());
+        let Ok(started) = started else { return Ok(Taken::Done) };
+        let strangers = self.sessions.pair(cx.rows, device)?.highest().is_none();
+        let opened = match self.sessions.open_sealed(cx.rows, cx.now.wall, device, &started, &inner)
+        {
+            Ok(opened) => opened,
+            Err(OpenFailure::Wait) => return Ok(Taken::Later),
+            Err(OpenFailure::Rows(error)) => return Err(error),
+            Err(OpenFailure::Unopened(error)) => {
+                self.fault(Some(error));
+                return Ok(Taken::Done);
+            }
+            Err(OpenFailure::NotAdmitted(_)) => return Ok(Taken::Done),
+        };
+        let content = Content::from_bytes(&opened.content).ok();
+        let request = content
+            .filter(|content| {
+                content.kind == Kind::CONTACT_REQUEST
+                    && content.conversation == self.conversation(account)
+            })
+            .and_then(|content| {
+                let request = ContactRequest::from_bytes(&content.body).ok()?;
+                let chain = checked_chain(&request, &handshake)?;
+                Some((content.message, request, chain))
+            });
+        match request {
+            Some((message, request, chain)) => {
+                self.requested(cx, link, (account, device), message, &request, &chain)?;
+            }
+            // Whoever claims a device that is not its own leaves nothing behind.
+            None if strangers => self.sessions.forget(cx.rows, device)?,
+            None => {}
+        }
+        Ok(Taken::Done)
+    }
+
+    fn key_is_the_known_one(&self, account: AccountId, handshake: &Pqxdh) -> bool {
+        let known = self.contacts.get(&account).map(|contact| &contact.chain);
+        match known.filter(|chain| !chain.is_empty()).map(|chain| Chain::from_bytes(chain)) {
+            Some(Ok(chain)) => shows(&chain, handshake),
+            _ => true,
+        }
+    }
+
+    fn requested(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        (account, device): (AccountId, DeviceId),
+        message: MessageId,
+        request: &ContactRequest,
+        chain: &Chain,
+    ) -> Result<(), RowsError> {
+        let peer = self.links.get(&link).map(|link| link.peer);
+        let known = self.contacts.contains_key(&account);
+        if !known {
+            self.contacts.insert(account, super::contacts::stranger(account, cx.now.wall));
+        }
+        let Some(contact) = self.contacts.get_mut(&account) else { return Ok(()) };
+        if contact.state == ContactState::Blocked {
+            return Ok(());
+        }
+        contact.chain = ByteBuf::from(chain.to_bytes());
+        contact.their_request = Some(message.0);
+        contact.request_text = Some(request.text.clone()).filter(|text| !text.is_empty());
+        if contact.devices.iter().all(|row| row.device != device) {
+            contact.devices.push(new_device(device));
+        }
+        for row in contact.devices.iter_mut().filter(|row| row.device == device) {
+            row.peer = peer.or(row.peer);
+            row.manifest = ByteBuf::from(request.manifest.clone());
+            row.heard_at = Some(cx.now.wall);
+        }
+        let state = contact.state;
+        self.owners.insert(device, account);
+        self.learn_queues(cx.rows, device)?;
+        self.recognise(link, device);
+        self.move_lane(cx, Self::waiting_room(account), device)?;
+        self.suggest_name(cx, account, &request.name)?;
+        if state == ContactState::Pending {
+            self.save_contact(cx, account)?;
+            self.changed(Change::Contact(account, Some(state)));
+            Ok(())
+        } else {
+            self.accept(cx, account)
+        }
+    }
+
+    /// Both want it: answers with who and where we are, and lets go what waited.
+    pub(super) fn accept(&mut self, cx: &mut Cx<'_>, account: AccountId) -> Result<(), RowsError> {
+        let Some(contact) = self.contacts.get_mut(&account) else { return Ok(()) };
+        contact.state = ContactState::Accepted;
+        contact.reason = None;
+        contact.request_text = None;
+        let request = contact.their_request.take();
+        let devices: Vec<DeviceId> = contact.devices.iter().map(|row| row.device).collect();
+        self.save_contact(cx, account)?;
+        self.changed(Change::Contact(account, Some(ContactState::Accepted)));
+        for device in devices {
+            if let Some(id) = request {
+                self.receipt(device, MessageId(id));
+            }
+            let name = self.me.name.clone().unwrap_or_default();
+            let profile = Profile { name }.to_bytes();
+            self.queue_content(cx, (account, device), Kind::PROFILE, profile)?;
+            let reachability = Reachability {
+                manifest: self.manifest(cx).to_bytes(),
+                peer: self.me.host,
+                addresses: self.addresses.clone(),
+                queues: Vec::new(),
+            };
+            let body = reachability.to_bytes();
+            self.queue_content(cx, (account, device), Kind::REACHABILITY, body)?;
+            self.to_pump.insert(device);
+        }
+        Ok(())
+    }
+
+    /// The contact has answered in a session: it wants it as well.
+    pub(super) fn heard_yes(
+        &mut self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+    ) -> Result<(), RowsError> {
+        let asked = self
+            .contacts
+            .get(&account)
+            .is_some_and(|contact| contact.state == ContactState::Requested);
+        if asked { self.accept(cx, account) } else { Ok(()) }
+    }
+
+    /// The queues in which a device's envelopes are recognised.
+    pub(super) fn learn_queues(
+        &mut self,
+        rows: &dyn ReadRows,
+        device: DeviceId,
+    ) -> Result<(), RowsError> {
+        self.queues.retain(|_, owner| *owner != device);
+        let pair = self.sessions.pair(rows, device)?;
+        for root in pair.receiving_roots() {
+            self.queues.insert(root.roots.receiving.queue_id(0), device);
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, cx: &Cx<'_>) -> Manifest {
+        let seq = cx.now.wall.0 / 1_000;
+        Manifest::sign(self.signer(), self.net(), self.device, seq, 1, &[])
+    }
+}
+
+fn checked_chain(request: &ContactRequest, handshake: &Pqxdh) -> Option<Chain> {
+    let chain = Chain::from_bytes(&request.chain).ok()?;
+    (chain.account() == handshake.initiator_account() && shows(&chain, handshake)).then_some(chain)
+}
+
+/// Whether a chain shows the device that made a handshake, with that identity key.
+fn shows(chain: &Chain, handshake: &Pqxdh) -> bool {
+    chain.devices().iter().any(|device| {
+        device.id == handshake.initiator_device() && device.identity == handshake.initiator_ik()
+    })
+}
+
+fn new_device(device: DeviceId) -> DeviceRow {
+    DeviceRow {
+        device,
+        bundle: ByteBuf::new(),
+        manifest: ByteBuf::new(),
+        peer: None,
+        addresses: Vec::new(),
+        queue_n: 0,
+        heard_at: None,
+        knows_us: false,
+    }
+}

@@ -1,0 +1,273 @@
+//! The machine itself: its memory, its three entries, and which file carries out what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand_core::CryptoRng;
+
+use super::sessions::Sessions;
+use super::{Change, Effect, Input};
+use crate::conversation::{Mode, direct};
+use crate::crypto::Signer;
+use crate::id::{AccountId, ConversationId, DeviceId, HostId, MessageId, QueueId};
+use crate::identity::{Chain, DeviceKeys, LinkHead, Network};
+use crate::limits::SWEEP_EVERY;
+use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output};
+use crate::rows::contact::{CONTACTS, ContactRow};
+use crate::rows::home::{CHANGES, ChangesRow, CountersRow, HOME};
+use crate::rows::outbox::{OUTBOX, OutboxRow, parse_line_key};
+use crate::rows::typed::{load, load_all, save};
+use crate::rows::{Rows, RowsError};
+use crate::session::{LocalParty, Prekeys};
+use crate::time::{Millis, Time};
+
+use super::links::{Dial, Link};
+use super::outbox::Lane;
+
+/// Whose node it is.
+#[derive(Debug)]
+pub struct Person {
+    /// The account.
+    pub account: AccountId,
+    /// The keys of this device.
+    pub device: DeviceKeys,
+    /// The account's sigchain.
+    pub chain: Chain,
+    /// The name that is suggested to contacts.
+    pub name: Option<String>,
+    /// The key of this node.
+    pub host: HostId,
+    /// The network it lives in.
+    pub network: Network,
+    /// How long a message lives.
+    pub life: Millis,
+}
+
+/// A person's node, without I/O.
+pub struct Endpoint {
+    pub(super) me: Person,
+    pub(super) device: DeviceId,
+    pub(super) sessions: Sessions,
+    pub(super) contacts: BTreeMap<AccountId, ContactRow>,
+    pub(super) owners: BTreeMap<DeviceId, AccountId>,
+    pub(super) queues: BTreeMap<QueueId, DeviceId>,
+    pub(super) lanes: BTreeMap<DeviceId, Lane>,
+    pub(super) links: BTreeMap<LinkId, Link>,
+    pub(super) dials: BTreeMap<HostId, Dial>,
+    pub(super) prekeys: Vec<Prekeys>,
+    pub(super) bundle: Vec<u8>,
+    pub(super) birth: [u8; 16],
+    pub(super) counters: CountersRow,
+    pub(super) counters_changed: bool,
+    pub(super) addresses: Vec<Address>,
+    pub(super) receipts: BTreeMap<DeviceId, Vec<MessageId>>,
+    pub(super) to_pump: BTreeSet<DeviceId>,
+    changes: Vec<Change>,
+    swept: Millis,
+}
+
+/// One call of the machine: the time, and where rows and outputs go.
+pub(super) struct Cx<'a> {
+    pub(super) now: Time,
+    pub(super) rng: &'a mut dyn CryptoRng,
+    pub(super) rows: &'a mut dyn Rows,
+    pub(super) out: &'a mut Vec<Output<Effect>>,
+}
+
+impl Cx<'_> {
+    pub(super) fn now(&mut self, output: NetworkOutput) {
+        self.out.push(Output::Now(Effect::Network(output)));
+    }
+
+    pub(super) fn after(&mut self, output: NetworkOutput) {
+        self.out.push(Output::After(Effect::Network(output)));
+    }
+
+    pub(super) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+impl Endpoint {
+    /// Opens the machine over the rows of its home.
+    ///
+    /// # Errors
+    /// [`RowsError`] if the store cannot be read.
+    pub fn open(
+        me: Person,
+        now: Time,
+        rng: &mut dyn CryptoRng,
+        rows: &mut dyn Rows,
+    ) -> Result<Self, RowsError> {
+        let mut out = Vec::new();
+        let device = me.device.id();
+        let mut endpoint = Self {
+            me,
+            device,
+            sessions: Sessions::new(),
+            contacts: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            links: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            prekeys: Vec::new(),
+            bundle: Vec::new(),
+            birth: [0; 16],
+            counters: load(rows, &HOME, b"counters")?.unwrap_or_default(),
+            counters_changed: false,
+            addresses: Vec::new(),
+            receipts: BTreeMap::new(),
+            to_pump: BTreeSet::new(),
+            changes: Vec::new(),
+            swept: now.since_start,
+        };
+        for (key, row) in load_all::<ContactRow>(rows, &CONTACTS, &[])? {
+            if let Some(account) = AccountId::from_slice(&key) {
+                endpoint.owners.extend(row.devices.iter().map(|device| (device.device, account)));
+                endpoint.contacts.insert(account, row);
+            }
+        }
+        let devices: Vec<DeviceId> = endpoint.owners.keys().copied().collect();
+        for device in devices {
+            endpoint.learn_queues(rows, device)?;
+        }
+        for (key, row) in load_all::<OutboxRow>(rows, &OUTBOX, &[])? {
+            if let Some((device, number)) = parse_line_key(&key) {
+                endpoint.lanes.entry(device).or_default().add(number, row);
+            }
+        }
+        endpoint.open_prekeys(&mut Cx { now, rng, rows, out: &mut out })?;
+        Ok(endpoint)
+    }
+
+    /// Takes one input.
+    ///
+    /// # Errors
+    /// [`RowsError`] if the store fails: the machine and its batch are to be dropped.
+    pub fn handle(
+        &mut self,
+        input: Input,
+        now: Time,
+        rng: &mut dyn CryptoRng,
+        rows: &mut dyn Rows,
+        out: &mut Vec<Output<Effect>>,
+    ) -> Result<(), RowsError> {
+        let cx = &mut Cx { now, rng, rows, out };
+        match input {
+            Input::Network(NetworkInput::LinkUp { link, peer, opener, .. }) => {
+                self.link_up(cx, link, peer, opener)
+            }
+            Input::Network(NetworkInput::LinkDown { link }) => {
+                self.link_down(link);
+                Ok(())
+            }
+            Input::Network(NetworkInput::Frame { link, bytes }) => self.frame(cx, link, &bytes),
+            Input::Network(NetworkInput::DialFailed { peer, .. }) => {
+                self.dial_failed(now, peer);
+                Ok(())
+            }
+            Input::Command { request, command } => self.command(cx, request, command),
+            Input::Addresses(addresses) => {
+                self.addresses = addresses;
+                Ok(())
+            }
+            Input::Wake | Input::StampFound { .. } => Ok(()),
+        }
+    }
+
+    /// Ends a batch: one receipt for all that was recorded, what can leave leaves, the sessions and
+    /// the changes are written once.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub fn end_batch(
+        &mut self,
+        now: Time,
+        rng: &mut dyn CryptoRng,
+        rows: &mut dyn Rows,
+        out: &mut Vec<Output<Effect>>,
+    ) -> Result<(), RowsError> {
+        let cx = &mut Cx { now, rng, rows, out };
+        if now.since_start.saturating_sub(self.swept) >= SWEEP_EVERY {
+            self.swept = now.since_start;
+            self.expire_lines(cx)?;
+        }
+        self.write_receipts(cx)?;
+        self.pump(cx)?;
+        self.dial(cx);
+        self.sessions.flush(cx.rows)?;
+        self.write_changes(cx)
+    }
+
+    /// This device, as handshakes name it.
+    pub(super) fn local(&self) -> LocalParty<'_> {
+        LocalParty { account: self.me.account, device: self.device, ik: self.me.device.identity() }
+    }
+
+    pub(super) fn signer(&self) -> &Signer {
+        self.me.device.signer()
+    }
+
+    pub(super) fn net(&self) -> &str {
+        self.me.network.as_str()
+    }
+
+    pub(super) fn conversation(&self, with: AccountId) -> ConversationId {
+        direct(Mode::Sealed, self.me.account, with)
+    }
+
+    /// Our head and the contact's, as contents name them.
+    pub(super) fn heads(&self, with: AccountId) -> [LinkHead; 2] {
+        let own = self.me.chain.head();
+        let theirs = self
+            .contacts
+            .get(&with)
+            .and_then(|contact| Chain::from_bytes(&contact.chain).ok())
+            .map_or(LinkHead { seq: 0, hash: [0; 16] }, |chain| {
+                let head = chain.head();
+                LinkHead { seq: head.seq, hash: head.short() }
+            });
+        [LinkHead { seq: own.seq, hash: own.short() }, theirs]
+    }
+
+    pub(super) fn changed(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    pub(super) fn save_contact(
+        &mut self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+    ) -> Result<(), RowsError> {
+        match self.contacts.get(&account) {
+            Some(row) => save(cx.rows, &CONTACTS, account.as_bytes(), row),
+            None => {
+                cx.rows.delete(&CONTACTS, account.as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn write_changes(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        if !self.changes.is_empty() {
+            let first = self.counters.change.saturating_add(1);
+            let changes = core::mem::take(&mut self.changes);
+            let count = u64::try_from(changes.len()).unwrap_or(0);
+            let row = ChangesRow { at: cx.now.wall, changes };
+            save(cx.rows, &CHANGES, &first.to_be_bytes(), &row)?;
+            self.counters.change = self.counters.change.saturating_add(count);
+            self.counters_changed = true;
+            cx.out.push(Output::After(Effect::Changed(self.counters.change)));
+        }
+        if core::mem::take(&mut self.counters_changed) {
+            self.counters.newest = self.counters.newest.max(cx.now.wall);
+            save(cx.rows, &HOME, b"counters", &self.counters)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

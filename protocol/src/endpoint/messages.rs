@@ -1,0 +1,98 @@
+//! Messages as rows: their order, their parents, the steps of their life.
+//!
+//! Source: CLI "inbox"; PROTOCOL §10.
+
+use serde_bytes::ByteBuf;
+
+use super::machine::{Cx, Endpoint};
+use super::{Change, MessageState, Step, StepKind};
+use crate::content::Content;
+use crate::limits::MAX_PARENTS;
+use crate::rows::RowsError;
+use crate::rows::message::{
+    CONVERSATIONS, ConversationRow, MESSAGES, MessageKey, MessageRow, TIMELINE,
+};
+use crate::rows::typed::{load, save};
+use crate::time::UnixMillis;
+
+/// Steps that a message keeps.
+const MAX_STEPS: usize = 24;
+
+/// Notes a step; a repeat of the last one is counted.
+pub(super) fn note(row: &mut MessageRow, kind: StepKind, at: UnixMillis) {
+    let full = row.steps.len() >= MAX_STEPS;
+    match row.steps.last_mut() {
+        Some(last) if last.kind == kind => {
+            last.at = at;
+            last.count = last.count.saturating_add(1);
+        }
+        _ if full => {}
+        _ => row.steps.push(Step { at, kind, host: None, result: "ok".to_owned(), count: 1 }),
+    }
+}
+
+impl Endpoint {
+    /// Records what a contact wrote.
+    pub(super) fn record_incoming(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: MessageKey,
+        content: Content,
+    ) -> Result<(), RowsError> {
+        let wall = cx.now.wall;
+        let mut row = MessageRow {
+            kind: content.kind.0,
+            body: ByteBuf::from(content.body),
+            sent_at: content.sent_at,
+            received_at: Some(wall),
+            order: content.sent_at.0,
+            parents: content.parents,
+            state: MessageState::Received,
+            reason: None,
+            expires: wall,
+            steps: Vec::new(),
+            receipted_at: Some(wall),
+        };
+        note(&mut row, StepKind::ReceivedDirect, wall);
+        self.place(cx, key, row)
+    }
+
+    /// Gives a message its place after its parents, and makes it one that others may follow.
+    pub(super) fn place(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: MessageKey,
+        mut row: MessageRow,
+    ) -> Result<(), RowsError> {
+        for parent in &row.parents {
+            for sender in [self.me.account, self.other(key)] {
+                let parent = MessageKey { id: *parent, sender, ..key };
+                if let Some(parent) = load::<MessageRow>(cx.rows, &MESSAGES, &parent.bytes())? {
+                    row.order = row.order.max(parent.order.saturating_add(1));
+                }
+            }
+        }
+        let at = key.conversation.as_bytes();
+        let mut conversation: ConversationRow =
+            load(cx.rows, &CONVERSATIONS, at)?.unwrap_or_default();
+        conversation.heads.retain(|head| !row.parents.contains(head));
+        conversation.heads.push(key.id);
+        let old = conversation.heads.len().saturating_sub(MAX_PARENTS);
+        conversation.heads.drain(..old);
+        conversation.last_order = conversation.last_order.max(row.order);
+        save(cx.rows, &CONVERSATIONS, at, &conversation)?;
+        cx.rows.put(&TIMELINE, &key.timeline(row.order), Vec::new());
+        save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
+        self.changed(Change::Message(key.sender, key.conversation, key.id));
+        Ok(())
+    }
+
+    /// The other side of a direct conversation.
+    fn other(&self, key: MessageKey) -> crate::id::AccountId {
+        let mut contacts = self.contacts.keys();
+        contacts
+            .find(|account| self.conversation(**account) == key.conversation)
+            .copied()
+            .unwrap_or(key.sender)
+    }
+}

@@ -1,0 +1,53 @@
+//! Rows in memory: what tests and simulations give the machines.
+
+use std::collections::BTreeMap;
+
+use super::{Direction, ReadRows, Row, Rows, RowsError, Table};
+use crate::limits::MAX_SCAN;
+
+/// Rows of every table; a clone is a copy of the disk.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryRows(BTreeMap<(&'static str, Vec<u8>), Vec<u8>>);
+
+impl ReadRows for MemoryRows {
+    fn get(&self, table: &'static Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
+        Ok(self.0.get(&(table.name, key.to_vec())).cloned())
+    }
+
+    fn scan(
+        &self,
+        table: &'static Table,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<Row>, RowsError> {
+        if limit > MAX_SCAN {
+            return Err(RowsError(format!("a scan of {limit} rows, at most {MAX_SCAN}")));
+        }
+        let rows = self
+            .0
+            .range((table.name, from.to_vec())..)
+            .take_while(|((name, key), _)| {
+                *name == table.name && (to.is_empty() || key.as_slice() < to)
+            })
+            .map(|((_, key), value)| (key.clone(), value.clone()));
+        Ok(match direction {
+            Direction::Forward => rows.take(limit).collect(),
+            Direction::Backward => {
+                let all: Vec<Row> = rows.collect();
+                all.into_iter().rev().take(limit).collect()
+            }
+        })
+    }
+}
+
+impl Rows for MemoryRows {
+    fn put(&mut self, table: &'static Table, key: &[u8], value: Vec<u8>) {
+        self.0.insert((table.name, key.to_vec()), value);
+    }
+
+    fn delete(&mut self, table: &'static Table, key: &[u8]) {
+        self.0.remove(&(table.name, key.to_vec()));
+    }
+}
