@@ -81,7 +81,7 @@ fn limits_lists_every_bound_with_its_reason() {
 
 #[test]
 fn help_fits_one_screen_and_the_version_is_one_line() {
-    for arguments in [vec!["-h"], vec!["contact", "-h"], vec!["send", "-h"]] {
+    for arguments in [vec!["-h"], vec!["run", "-h"], vec!["contact", "-h"], vec!["send", "-h"]] {
         let said = said(bare().args(&arguments).output().unwrap());
 
         assert_eq!(said.exit, Some(0), "{arguments:?}");

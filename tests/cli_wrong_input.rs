@@ -5,6 +5,7 @@ mod cli_support;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 
 use cli_support::{Place, bare, said};
 
@@ -63,6 +64,9 @@ fn what_is_not_built_does_not_exist() {
         "config print",
         "completions bash",
         "init --restore",
+        "run --api 127.0.0.1:1",
+        "run --reachability public",
+        "run --host-mailboxes=members",
         "contact block bob",
         "contact verify bob",
         "mailbox move",
@@ -88,6 +92,7 @@ fn without_a_home_every_verb_says_so_and_creates_nothing() {
     for line in [
         "id".to_owned(),
         "status".to_owned(),
+        "run".to_owned(),
         "send bob hi".to_owned(),
         "inbox".to_owned(),
         "watch".to_owned(),
@@ -177,6 +182,101 @@ fn names_links_and_passphrase_files_are_judged() {
         .run(["init", "--passphrase-file", "/nowhere/at/all"])
         .is_refused("E_PASSPHRASE_NEEDED", 77);
     assert!(!place.home().exists());
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused_with_its_line() {
+    let place = Place::with_account();
+    fs::write(place.home().join("config.toml"), "[node]\n\nlisten_on = []\n").unwrap();
+
+    let said = place.run(["run"]);
+
+    said.is_refused("E_CONFIG", 78);
+    assert!(said.stderr.contains("line 3") && said.stderr.contains("listen_on"), "{said:?}");
+}
+
+#[test]
+fn a_home_of_another_version_is_refused() {
+    let place = Place::with_account();
+    let path = place.home().join("keystore");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[11] = 99;
+    fs::write(&path, bytes).unwrap();
+
+    place.run(["run"]).is_refused("E_HOME_VERSION", 78);
+}
+
+#[test]
+fn a_damaged_keystore_is_told_and_not_mended() {
+    let place = Place::with_account();
+    let path = place.home().join("keystore");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, &bytes).unwrap();
+
+    place.run(["run"]).is_refused("E_STORE_DAMAGED", 1);
+
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_locked_keystore_asks_for_its_passphrase_and_refuses_another() {
+    let place = Place::empty();
+    fs::create_dir(place.home()).unwrap();
+    fs::write(place.home().join("config.toml"), "[keystore]\nmemory = \"64KiB\"\n").unwrap();
+    let file = |name: &str, text: &str| {
+        let path = place.home().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let right = file("right", "correct horse\r\n");
+    let wrong = file("wrong", "battery staple\n");
+    place.run(["init", "--passphrase-file", &right, "--json"]).json();
+
+    place.run(["run"]).is_refused("E_PASSPHRASE_NEEDED", 77);
+    place.run(["run", "--passphrase-file", &wrong]).is_refused("E_PASSPHRASE_WRONG", 77);
+    place.run(["id", "--json"]).json();
+}
+
+#[test]
+fn a_home_that_another_process_works_in_is_in_use() {
+    let place = Place::with_account();
+    let lock = File::open(place.home().join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+
+    place.run(["run"]).is_refused("E_HOME_IN_USE", 1);
+    place.run(["id", "--json"]).json();
+}
+
+#[test]
+fn a_home_that_is_not_ours_is_refused_with_its_path() {
+    let place = Place::with_account();
+    let file = place.home().join("keystore");
+    // Whoever may give a file away is root; everybody else can shut the folder.
+    let foreign = std::os::unix::fs::chown(&file, Some(1), None).is_ok();
+    if !foreign {
+        fs::set_permissions(place.home(), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+
+    let said = place.run(["run"]);
+
+    if !foreign {
+        fs::set_permissions(place.home(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    said.is_refused("E_PERMISSION", 77);
+    assert!(said.stderr.contains(place.home().to_str().unwrap()), "{said:?}");
+}
+
+#[test]
+fn what_others_could_read_is_mended_by_the_next_start() {
+    let place = Place::with_account();
+    let file = place.home().join("keystore");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(place.home().join("config.toml"), "nonsense").unwrap();
+
+    place.run(["run"]).is_refused("E_CONFIG", 78);
+
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -11,8 +11,6 @@
 //!
 //! A running node is spoken to through its control API only; without one, `godwit_node::home`.
 
-#![allow(dead_code, reason = "`run` comes with the node")]
-
 mod arguments;
 mod command;
 mod exit;

@@ -11,7 +11,7 @@ use godwit_protocol::time::Millis;
 use serde_json::{Value, json};
 
 /// How many messages one request brings: what the API gives at once.
-const PAGE: u32 = 256;
+const PAGE: u32 = 1_000;
 
 /// A conversation with the running node of one home.
 pub(crate) struct Node {

@@ -26,6 +26,9 @@ pub enum Error {
     /// The disk, the socket or the network refused.
     #[error("{0}")]
     Io(String),
+    /// Not in this version.
+    #[error("{0} is not in this version yet")]
+    Unsupported(String),
     /// A part of the node that should run for ever has ended.
     #[error("the node has ended itself: {0}")]
     Inner(String),
@@ -50,6 +53,7 @@ impl From<Error> for Refusal {
             Error::Io(_) => {
                 Self::new(Code::Io, message, "free space or mend the disk, then repeat")
             }
+            Error::Unsupported(_) => Self::new(Code::Unsupported, message, "godwit run"),
             Error::Inner(_) => Self::new(Code::Inner, message, "godwit run"),
         }
     }

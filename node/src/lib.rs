@@ -1,8 +1,14 @@
-//! What runs.
+//! What runs: a home becomes a node.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`clock`] | the real clock and the real randomness |
+//! | [`config`] | a `Config` that is valid because it exists |
+//! | [`home`] | the folder of a node: keys, lock, card |
+//! | [`network`] | the only libp2p code |
+//! | [`service`] | the loop around the machine |
+//! | [`control`] | the local API and its client |
+//! | [`Node`], [`Handle`] | the front door |
 
 pub mod clock;
 pub mod config;
@@ -10,3 +16,7 @@ pub mod control;
 pub mod error;
 pub mod home;
 pub mod network;
+mod node;
+pub mod service;
+
+pub use node::{Handle, Node};

@@ -9,6 +9,7 @@ mod init;
 mod join;
 mod limits;
 mod mailbox;
+mod run;
 mod send;
 mod status;
 mod watch;
@@ -26,6 +27,7 @@ use crate::place;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     Init(init::Args),
+    Run(run::Args),
     Id(id::Args),
     /// Show what the node is doing
     Status,
@@ -53,6 +55,7 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
     let home = place::home(cli.home)?;
     match cli.verb {
         Verb::Init(args) => init::run(args, &home, format),
+        Verb::Run(args) => run::run(args, &home, format),
         verb => wait_for(spoken(verb, &home, format)),
     }
 }
@@ -70,7 +73,7 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         Verb::Why(args) => why::run(&args, &mut Node::connect(home).await?, format).await,
         Verb::Mailbox(args) => mailbox::run(args, home, format).await,
         Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
-        Verb::Init(_) | Verb::Errors | Verb::Limits => Ok(()),
+        Verb::Init(_) | Verb::Run(_) | Verb::Errors | Verb::Limits => Ok(()),
     }
 }
 

@@ -1,5 +1,76 @@
-//! The local API of a node: HTTP + JSON on a Unix socket in the home.
+//! The local API of a node: HTTP + JSON on a Unix socket in the home, and its client.
+//!
+//! The socket is 0600 in a 0700 folder: whoever may open it is the node's user.
+//! Source: CLI, "Rules".
 
 mod client;
+mod events;
+mod server;
+mod shapes;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use godwit_protocol::id::AccountId;
+use godwit_store::{Reader, Store};
+use serde_json::Value;
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::network::Network;
+use crate::service::Messenger;
 
 pub use client::{Client, EventStream};
+pub use events::Events;
+
+/// What the routes stand on.
+pub(crate) struct Api {
+    pub(crate) own: AccountId,
+    pub(crate) messenger: Arc<Messenger>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) reader: Reader,
+    pub(crate) network: Network,
+    pub(crate) clock: Clock,
+    pub(crate) facts: Facts,
+}
+
+/// What does not change while a node runs.
+pub(crate) struct Facts {
+    pub(crate) account: String,
+    pub(crate) device: String,
+    pub(crate) peer_id: String,
+    pub(crate) network: String,
+    pub(crate) listen: Vec<String>,
+    pub(crate) announced: Vec<String>,
+    pub(crate) protection: &'static str,
+}
+
+/// Serves the API on a socket; a file that is there is stale, since the home's lock is ours.
+pub(crate) fn serve(socket: &Path, api: Arc<Api>) -> Result<JoinHandle<()>, Error> {
+    let io = |error: std::io::Error| Error::Io(format!("{}: {error}", socket.display()));
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).map_err(io)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(io)?;
+    let router = server::router(api);
+    Ok(tokio::spawn(async move {
+        // It ends with the node.
+        let _ = axum::serve(listener, router).await;
+    }))
+}
+
+/// The first event of a node.
+pub(crate) fn ready(facts: &Facts, socket: &Path) -> Value {
+    serde_json::json!({
+        "event": "ready",
+        "peer_id": facts.peer_id,
+        "listen": facts.listen,
+        "control": socket.display().to_string(),
+    })
+}

@@ -1,0 +1,166 @@
+//! `run`: the node, in the foreground.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use godwit_node::Node;
+use godwit_node::config::{Admit, Config, Flags, PeerAddress, parse_address};
+use godwit_node::home::{Home, OpenHome, Protection};
+use godwit_protocol::endpoint::Refusal;
+use godwit_protocol::identity::Network;
+use godwit_protocol::machine::Address;
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::watch;
+use crate::exit::{FORCED, Failure};
+use crate::output::printer::Printer;
+use crate::output::{Format, json, text};
+use crate::passphrase;
+
+/// Run the node here until it is told to end
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Listen here instead of everywhere
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_address)]
+    listen: Vec<Address>,
+    /// Tell peers this address instead of those it listens on
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_address)]
+    announce: Vec<Address>,
+    /// Dial this peer first; ends in /p2p/ID
+    #[arg(long, value_name = "MULTIADDR")]
+    bootstrap: Vec<PeerAddress>,
+    /// Keep mailboxes for others [default with the flag: invited]
+    #[arg(long, value_name = "WHOM", num_args = 0..=1, require_equals = true, default_missing_value = "invited", value_parser = parse_admit)]
+    host_mailboxes: Option<Admit>,
+    /// Live in this network
+    #[arg(long, value_name = "NAME")]
+    network: Option<Network>,
+    /// Print what happens, one event a line
+    #[arg(long)]
+    events: bool,
+    /// Open the keys with the passphrase in this file
+    #[arg(long, value_name = "FILE", env = "GODWIT_PASSPHRASE_FILE", hide_env_values = true)]
+    passphrase_file: Option<PathBuf>,
+}
+
+/// Runs it.
+pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
+    let passphrase = match Home::protection(home)? {
+        Protection::Passphrase => {
+            Some(passphrase::from_file_or_terminal(args.passphrase_file.as_deref())?)
+        }
+        Protection::File => None,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Heard from here on: a signal while the home opens ends the node as soon as it is open.
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    let open = Home::open(home, passphrase.as_ref())?;
+    let config = open.config.clone().with(Flags {
+        network: args.network,
+        listen: args.listen,
+        announce: args.announce,
+        bootstrap: args.bootstrap,
+        hosting: args.host_mailboxes,
+    });
+    let print = if args.events { Print::Events } else { Print::Ready };
+    let result = runtime.block_on(serve(open, config, signals, (print, format)));
+    // What still blocks somewhere does not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Print {
+    /// The first line.
+    Ready,
+    /// What happens, too.
+    Events,
+}
+
+/// How long a node may take to end once it is told to.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs until a signal: the first drains, a second one (or 10 s) ends at once.
+async fn serve(
+    open: OpenHome,
+    config: Config,
+    mut signals: Signals,
+    (print, format): (Print, Format),
+) -> Result<(), Failure> {
+    let printer = Printer::start()?;
+    let mut handle = tokio::select! {
+        started = Node::builder(open, config).start() => started.map_err(Refusal::from)?,
+        () = signals.next() => return Ok(()),
+    };
+    let mut events = handle.events().map_err(Refusal::from)?;
+    printer.line(ready(&handle.ready(), format)?);
+    let ended = loop {
+        tokio::select! {
+            ended = handle.ended() => break Some(ended),
+            Some((_, event)) = events.next(), if print == Print::Events => {
+                if let Some(line) = shown(&event, format)? {
+                    printer.line(line);
+                }
+            }
+            () = signals.next() => break None,
+        }
+    };
+    let result = match ended {
+        Some(error) => Err(Refusal::from(error).into()),
+        None => tokio::select! {
+            () = handle.stop() => Ok(()),
+            () = signals.next() => Err(Failure::Exit(FORCED)),
+            () = tokio::time::sleep(DRAIN) => Err(Failure::Exit(FORCED)),
+        },
+    };
+    printer.finish();
+    result
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one of either. Cancel safety: as of [`Signal::recv`], none is lost.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn ready(ready: &Value, format: Format) -> io::Result<String> {
+    match format {
+        Format::Json => json::object(ready),
+        Format::Text => Ok(text::pairs(&[
+            ("ready", text::field(ready, "peer_id")),
+            ("listens", text::field(ready, "listen")),
+            ("control", text::field(ready, "control")),
+        ])),
+    }
+}
+
+fn shown(event: &Value, format: Format) -> io::Result<Option<String>> {
+    match format {
+        Format::Json => json::object(event).map(Some),
+        Format::Text => Ok(watch::render(event)),
+    }
+}
+
+fn parse_admit(text: &str) -> Result<Admit, String> {
+    Admit::parse(text).ok_or_else(|| format!("\"{text}\" is neither open nor invited"))
+}

@@ -1,0 +1,295 @@
+//! The routes of the local API.
+//!
+//! | route | brings |
+//! |---|---|
+//! | `GET /v1/status`, `/v1/link` | what the node is doing; the own link with present addresses |
+//! | `GET`, `POST /v1/contacts`, `POST …/show …/accept …/rename …/remove` | the address book |
+//! | `POST /v1/messages` | one text, or an array of at most 256 in one commit |
+//! | `POST /v1/inbox`, `GET /v1/messages/{id}/why` | messages in order; the life of one |
+//! | `GET /v1/events` | server-sent events, resumable by id |
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::Stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use godwit_protocol::endpoint::query::{self, InboxQuery};
+use godwit_protocol::endpoint::{Code, Command, OutgoingText, Refusal, Reply};
+use godwit_protocol::id::MessageId;
+use godwit_protocol::rows::RowsError;
+
+use super::events::Events;
+use super::{Api, shapes};
+
+/// The most that one request may have, in bytes: 256 texts of the longest kind, escaped.
+const MAX_REQUEST: usize = 32 << 20;
+/// Texts in one request.
+const MAX_TEXTS: usize = 256;
+/// Messages in one answer.
+const MAX_PAGE: usize = 1_000;
+
+type Shared = State<Arc<Api>>;
+type Answer = Result<Json<Value>, Failure>;
+
+/// A refusal as an HTTP answer.
+struct Failure(Refusal);
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl From<RowsError> for Failure {
+    fn from(error: RowsError) -> Self {
+        let help = "keep a copy of the home before anything else";
+        Self(Refusal::new(Code::StoreDamaged, error.to_string(), help))
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self.0.code {
+            Code::NoContact | Code::NoMessage => StatusCode::NOT_FOUND,
+            Code::Busy | Code::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Inner | Code::StoreDamaged | Code::Io => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        (status, Json(shapes::refusal(&self.0))).into_response()
+    }
+}
+
+pub(super) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/link", get(link))
+        .route("/v1/contacts", get(contacts).post(add_contact))
+        .route("/v1/contacts/show", post(show_contact))
+        .route("/v1/contacts/accept", post(accept_contact))
+        .route("/v1/contacts/rename", post(rename_contact))
+        .route("/v1/contacts/remove", post(remove_contact))
+        .route("/v1/messages", post(send))
+        .route("/v1/messages/{id}/why", get(why))
+        .route("/v1/inbox", post(inbox))
+        .route("/v1/events", get(events))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(api)
+}
+
+async fn unknown() -> Failure {
+    let message = "this version of the node does not do that";
+    Failure(Refusal::new(Code::Unsupported, message, "godwit --help"))
+}
+
+async fn ask(api: &Api, command: Command) -> Result<Reply, Failure> {
+    match api.messenger.ask(command).await {
+        Ok(result) => result.map_err(Failure),
+        Err(_) => Err(Refusal::new(Code::Busy, "the node is busy or ending", "try again").into()),
+    }
+}
+
+/// The body of a request as a type, with our own error instead of the library's.
+fn body<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|error| {
+        Refusal::new(Code::Usage, format!("the request is malformed: {error}"), "docs/api.md")
+            .into()
+    })
+}
+
+async fn status(State(api): Shared) -> Answer {
+    let Reply::Status(status) = ask(&api, Command::Status).await? else { return other() };
+    let store = api.store.stats().ok();
+    Ok(Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": "running",
+        "account": api.facts.account,
+        "device": api.facts.device,
+        "peer_id": api.facts.peer_id,
+        "network": api.facts.network,
+        "listen": api.facts.listen,
+        "announced": api.facts.announced,
+        "external": [],
+        "peers": api.network.links(),
+        "dht": null,
+        "hosts": [],
+        "k": status.k,
+        "outbox": shapes::outbox(&status),
+        "hosting": null,
+        "keystore": {"protection": api.facts.protection},
+        "store": {"engine": "sled", "bytes": store.map(|stats| stats.bytes)},
+        "faults": shapes::faults(&status),
+        "warnings": status.warnings,
+        "uptime_s": api.clock.since_start().0 / 1_000,
+    })))
+}
+
+async fn link(State(api): Shared) -> Answer {
+    match ask(&api, Command::LinkHere).await? {
+        Reply::Link(link) => Ok(Json(json!({"link": link}))),
+        _ => other(),
+    }
+}
+
+async fn contacts(State(api): Shared) -> Answer {
+    let all = query::contacts(&api.reader, api.own)?;
+    Ok(Json(all.iter().map(shapes::contact).collect()))
+}
+
+#[derive(Deserialize)]
+struct Add {
+    link: String,
+    name: Option<String>,
+}
+
+async fn add_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let Add { link, name } = body(value)?;
+    contact(ask(&api, Command::AddContact { link, name }).await?)
+}
+
+#[derive(Deserialize)]
+struct Who {
+    who: String,
+    name: Option<String>,
+}
+
+async fn show_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let Who { who, .. } = body(value)?;
+    let view = query::contact(&api.reader, api.own, &who)??;
+    Ok(Json(shapes::contact(&view)))
+}
+
+async fn accept_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let Who { who, name } = body(value)?;
+    contact(ask(&api, Command::Accept { who, name }).await?)
+}
+
+async fn rename_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let Who { who, name } = body(value)?;
+    let name = name.unwrap_or_default();
+    contact(ask(&api, Command::Rename { who, name }).await?)
+}
+
+async fn remove_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let Who { who, .. } = body(value)?;
+    ask(&api, Command::Remove { who }).await?;
+    Ok(Json(json!({"state": "removed"})))
+}
+
+#[derive(Deserialize)]
+struct Outgoing {
+    to: String,
+    text: String,
+    id: Option<String>,
+}
+
+impl Outgoing {
+    fn checked(self) -> Result<OutgoingText, Failure> {
+        let Self { to, text, id } = self;
+        let id = id.map(|id| parse_id(&id)).transpose()?;
+        Ok(OutgoingText { to, text, id })
+    }
+}
+
+fn parse_id(text: &str) -> Result<MessageId, Failure> {
+    text.parse().map_err(|error| {
+        Refusal::new(Code::Usage, format!("no message id: {error}"), "32 hex digits").into()
+    })
+}
+
+async fn send(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let many = value.is_array();
+    let texts: Vec<Outgoing> = if many { body(value)? } else { vec![body(value)?] };
+    if texts.len() > MAX_TEXTS {
+        let message = format!("at most {MAX_TEXTS} messages in one request");
+        return Err(Refusal::new(Code::TooLarge, message, "send them in parts").into());
+    }
+    let texts = texts.into_iter().map(Outgoing::checked).collect::<Result<_, _>>()?;
+    let Reply::Sent(results) = ask(&api, Command::Send(texts)).await? else { return other() };
+    if many {
+        let shown = results.iter().map(|result| match result {
+            Ok(sent) => shapes::sent(sent),
+            Err(refusal) => shapes::refusal(refusal),
+        });
+        return Ok(Json(shown.collect()));
+    }
+    match results.into_iter().next() {
+        Some(Ok(sent)) => Ok(Json(shapes::sent(&sent))),
+        Some(Err(refusal)) => Err(refusal.into()),
+        None => other(),
+    }
+}
+
+async fn why(State(api): Shared, Path(id): Path<String>) -> Answer {
+    let why = query::why(&api.reader, parse_id(&id)?)??;
+    Ok(Json(shapes::why(&why)))
+}
+
+#[derive(Deserialize)]
+struct Inbox {
+    with: Option<String>,
+    since: Option<String>,
+    limit: Option<usize>,
+    #[serde(default)]
+    unread: bool,
+    #[serde(default)]
+    peek: bool,
+}
+
+async fn inbox(State(api): Shared, Json(value): Json<Value>) -> Answer {
+    let wanted: Inbox = body(value)?;
+    let with = match &wanted.with {
+        Some(who) => Some(query::contact(&api.reader, api.own, who)??.account),
+        None => None,
+    };
+    let query = InboxQuery {
+        with,
+        since: wanted.since.as_deref().map(parse_id).transpose()?,
+        limit: wanted.limit.unwrap_or(50).min(MAX_PAGE),
+        unread: wanted.unread,
+    };
+    let views = query::inbox(&api.reader, api.own, &query)?;
+    if let Some(from) = with.filter(|_| !wanted.peek) {
+        let unread = views
+            .iter()
+            .filter(|view| view.state == godwit_protocol::endpoint::MessageState::Received);
+        let messages: Vec<MessageId> = unread.map(|view| view.id).collect();
+        if !messages.is_empty() {
+            ask(&api, Command::MarkRead { from, messages }).await?;
+        }
+    }
+    Ok(Json(views.iter().map(shapes::message).collect()))
+}
+
+async fn events(
+    State(api): Shared,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    let cursor = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let events = Events::new(api, cursor)?;
+    let stream = futures::stream::unfold(events, |mut events| async move {
+        let (number, value) = events.next().await?;
+        let event = Event::default().id(number.to_string()).data(value.to_string());
+        Some((Ok(event), events))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+fn contact(reply: Reply) -> Answer {
+    match reply {
+        Reply::Contact(view) => Ok(Json(shapes::contact(&view))),
+        _ => other(),
+    }
+}
+
+fn other() -> Answer {
+    Err(Refusal::new(Code::Inner, "the node answered something else", "godwit status").into())
+}

@@ -1,0 +1,62 @@
+//! `run` as a process: the first line, and how it ends.
+
+mod cli_support;
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+
+use cli_support::{Place, tell, until};
+use rustix::process::Signal;
+
+const RUN: [&str; 4] = ["run", "--listen", "/ip4/127.0.0.1/tcp/0", "--json"];
+
+#[test]
+fn the_first_line_says_that_it_is_ready_and_a_signal_ends_it_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let place = Place::with_account();
+        let mut child = place.command().args(RUN).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+
+        tell(&child, signal);
+
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ready["event"], "ready");
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_home_takes_one_node_and_is_free_again_after_a_kill() {
+    let place = Place::with_account();
+    let start = || {
+        let mut child = place.command().args(RUN).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("ready"), "{line}");
+        child
+    };
+    let mut first = start();
+    place.run(RUN).is_refused("E_HOME_IN_USE", 1);
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let mut second = start();
+    tell(&second, Signal::TERM);
+    assert_eq!(second.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_output_that_takes_nothing_does_not_keep_it_from_ending() {
+    let place = Place::with_account();
+    let (_reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(&vec![b'.'; 65_536]).unwrap();
+    let mut child = place.command().args(RUN).stdout(writer).spawn().unwrap();
+    // The socket is there before anything is printed.
+    until(&mut child, || place.home().join("control.sock").exists());
+
+    tell(&child, Signal::TERM);
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
