@@ -176,6 +176,8 @@ limits! {
     MIN_MESSAGE_LIFE: Millis = Millis::from_hours(1), "ms";
     /// How long a contact with a live link is given to answer before its hosts are used too (PROTOCOL §7).
     DIRECT_GRACE: Millis = Millis::from_secs(2), "ms";
+    /// How long changes are kept for readers of events (DATA, 3).
+    CHANGES_KEPT: Millis = Millis::from_days(7), "ms";
     /// The first wait before a failed dial is repeated (PROTOCOL §7).
     RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
     /// The longest wait before a failed dial is repeated (PROTOCOL §7).

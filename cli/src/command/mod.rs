@@ -1,6 +1,7 @@
 //! The verbs, one file each: arguments, call, both outputs.
 
 mod contact;
+mod demo;
 mod errors;
 mod host;
 mod id;
@@ -39,6 +40,7 @@ pub(crate) enum Verb {
     Join(join::Args),
     Mailbox(mailbox::Args),
     Host(host::Args),
+    Demo(demo::Args),
     /// List every error code with its exit number
     Errors,
     /// List every limit with its reason
@@ -47,9 +49,10 @@ pub(crate) enum Verb {
 
 /// Carries a verb out.
 pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
-    match cli.verb {
+    match &cli.verb {
         Verb::Errors => return errors::run(format),
         Verb::Limits => return limits::run(format),
+        Verb::Demo(args) => return demo::run(args),
         _ => {}
     }
     let home = place::home(cli.home)?;
@@ -73,7 +76,7 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         Verb::Why(args) => why::run(&args, &mut Node::connect(home).await?, format).await,
         Verb::Mailbox(args) => mailbox::run(args, home, format).await,
         Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
-        Verb::Init(_) | Verb::Run(_) | Verb::Errors | Verb::Limits => Ok(()),
+        Verb::Init(_) | Verb::Run(_) | Verb::Demo(_) | Verb::Errors | Verb::Limits => Ok(()),
     }
 }
 

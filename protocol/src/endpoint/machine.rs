@@ -10,13 +10,13 @@ use crate::conversation::{Mode, direct};
 use crate::crypto::Signer;
 use crate::id::{AccountId, ConversationId, DeviceId, HostId, MessageId, QueueId};
 use crate::identity::{Chain, DeviceKeys, LinkHead, Network};
-use crate::limits::SWEEP_EVERY;
+use crate::limits::{CHANGES_KEPT, MAX_SCAN, SWEEP_EVERY};
 use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output};
 use crate::rows::contact::{CONTACTS, ContactRow};
 use crate::rows::home::{CHANGES, ChangesRow, CountersRow, HOME};
 use crate::rows::outbox::{OUTBOX, OutboxRow, parse_line_key};
-use crate::rows::typed::{load, load_all, save};
-use crate::rows::{Rows, RowsError};
+use crate::rows::typed::{load, load_all, parse, save};
+use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
 use crate::time::{Millis, Time};
 
@@ -193,6 +193,7 @@ impl Endpoint {
         if now.since_start.saturating_sub(self.swept) >= SWEEP_EVERY {
             self.swept = now.since_start;
             self.expire_lines(cx)?;
+            self.sweep_changes(cx)?;
         }
         self.write_receipts(cx)?;
         self.pump(cx)?;
@@ -248,6 +249,23 @@ impl Endpoint {
                 Ok(())
             }
         }
+    }
+
+    /// Forgets the oldest changes, which nobody reads any more; not while the clock has gone back.
+    fn sweep_changes(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        if cx.now.wall < self.counters.newest {
+            return Ok(());
+        }
+        let page = cx.rows.scan(&CHANGES, &[], &[], MAX_SCAN, Direction::Forward)?;
+        // The newest row stays: it says where the numbers are.
+        for (key, value) in page.iter().take(page.len().saturating_sub(1)) {
+            let row: ChangesRow = parse(&CHANGES, value)?;
+            if cx.now.wall.since(row.at) < CHANGES_KEPT {
+                break;
+            }
+            cx.rows.delete(&CHANGES, key);
+        }
+        Ok(())
     }
 
     fn write_changes(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
