@@ -133,6 +133,7 @@ impl Endpoint {
         }
         self.contacts.insert(account, contact);
         self.save_contact(cx, account)?;
+        self.ask_for_card(cx, account);
         if asked {
             self.accept(cx, account)?;
         } else {

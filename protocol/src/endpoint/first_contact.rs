@@ -287,6 +287,9 @@ impl Endpoint {
             };
             let body = reachability.to_bytes();
             self.queue_content(cx, (account, device), Kind::REACHABILITY, body)?;
+            if let Some(lane) = self.lanes.get_mut(&device) {
+                lane.land_all();
+            }
             self.to_pump.insert(device);
         }
         Ok(())

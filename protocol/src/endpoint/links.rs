@@ -47,7 +47,10 @@ impl Endpoint {
         peer: HostId,
         opener: Opener,
     ) -> Result<(), RowsError> {
-        self.dials.remove(&peer);
+        if opener == Opener::Us {
+            // Only an answer proves a link useful: one that is closed at once is not dialled at once.
+            self.dial_failed(cx.now, peer);
+        }
         let ready = opener == Opener::Them;
         let state = Link {
             peer,
@@ -142,11 +145,21 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         match (asked, answer) {
             (Asked::Card(account), Answer::Card { records }) => {
+                self.useful(link);
                 self.card_came(cx, link, account, &records)
             }
-            (Asked::Deposit(device, number), Answer::Done) => self.arrived(cx, device, number),
+            (Asked::Deposit(device, number), Answer::Done) => {
+                self.useful(link);
+                self.arrived(cx, device, number)
+            }
             // The line stays with this link: it is tried again on the next one.
             _ => Ok(()),
+        }
+    }
+
+    fn useful(&mut self, link: LinkId) {
+        if let Some(state) = self.links.get(&link) {
+            self.dials.remove(&state.peer);
         }
     }
 
@@ -185,6 +198,16 @@ impl Endpoint {
             self.ask(cx, link, Asked::Card(account), Request::GetCard { account }, false);
         }
         self.to_pump.extend(device);
+    }
+
+    /// Asks for the card of whoever was just added, where a link leads there already.
+    pub(super) fn ask_for_card(&mut self, cx: &mut Cx<'_>, account: AccountId) {
+        let Some(contact) = self.contacts.get(&account) else { return };
+        let named = |link: &Link| contact.link_direct.iter().any(|(host, _)| *host == link.peer);
+        let link = self.links.iter().find(|(_, link)| link.ready && named(link));
+        if let Some(link) = link.map(|(id, _)| *id).filter(|_| contact.devices.is_empty()) {
+            self.ask(cx, link, Asked::Card(account), Request::GetCard { account }, false);
+        }
     }
 
     /// Sends a request; a frame of a ratchet leaves only when its batch is on disk.

@@ -56,6 +56,22 @@ impl Lane {
         self.waiting.is_empty()
     }
 
+    /// What was encrypted waits again: its session is not the sending one any more. A first contact
+    /// keeps its bytes and is not repeated on the link that took it.
+    pub(super) fn land_all(&mut self) {
+        let lines = &self.lines;
+        let keeps_bytes = |number: &u64| {
+            let carried = lines.get(number).map(|row| &row.carried);
+            matches!(carried, Some(Carried::FirstContact { .. }))
+        };
+        let landed: Vec<u64> =
+            self.flying.keys().filter(|number| !keeps_bytes(number)).copied().collect();
+        for number in landed {
+            self.flying.remove(&number);
+            self.waiting.insert(number);
+        }
+    }
+
     /// What flew on a link waits again. Returns whether anything did.
     pub(super) fn land(&mut self, link: LinkId) -> bool {
         let landed: Vec<u64> =

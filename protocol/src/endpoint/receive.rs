@@ -1,7 +1,7 @@
 //! What comes in an envelope: opened, recorded, receipted.
 //!
-//! Rules: `made` is judged before any trial; what is neither a contact's nor sealed to us closes
-//! the stream; a repeat is dropped and receipted again, at most once in 12 h a message.
+//! Rules: `made` is judged before any trial; what only claims to be a contact's closes the stream,
+//! a queue that is not (or no more) ours is `NotFound`; a repeat is dropped and receipted again, at most once in 12 h a message.
 //! Source: PROTOCOL §4 "What does not open", §7 "Direct", "Delivery receipts".
 
 use super::ContactState;
@@ -25,6 +25,8 @@ pub(super) enum Taken {
     Done,
     /// Not now.
     Later,
+    /// For a queue that is not ours: its owner may have been removed here and be added again.
+    Unknown,
     /// Nobody's who may write here.
     Foreign,
 }
@@ -51,6 +53,9 @@ impl Endpoint {
                 let busy = Answer::Refused(Refused::Busy { retry_after: 60_000 });
                 send_now(cx, link, &Frame::Answer(id, busy));
             }
+            Taken::Unknown => {
+                send_now(cx, link, &Frame::Answer(id, Answer::Refused(Refused::NotFound)));
+            }
             Taken::Foreign => self.close(cx, link),
         }
         Ok(())
@@ -63,7 +68,7 @@ impl Endpoint {
         envelope: &Envelope,
     ) -> Result<Taken, RowsError> {
         let Some(device) = self.queues.get(&envelope.queue()).copied() else {
-            return Ok(Taken::Foreign);
+            return Ok(Taken::Unknown);
         };
         let claim = MadeClaim {
             queue: envelope.queue(),
@@ -104,6 +109,7 @@ impl Endpoint {
         if content.conversation != self.conversation(account) {
             return Ok(());
         }
+        self.offer_kem(cx, (account, device))?;
         match content.kind {
             Kind::RECEIPT => match Receipt::from_bytes(&content.body) {
                 Ok(Receipt(ids)) => self.receipted(cx, device, &ids),
@@ -132,6 +138,20 @@ impl Endpoint {
                 Ok(())
             }
             _ => self.written(cx, (account, device), content),
+        }
+    }
+
+    /// Offers the next KEM epoch where it is due.
+    fn offer_kem(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (account, device): (AccountId, DeviceId),
+    ) -> Result<(), RowsError> {
+        let Some(session) = self.sessions.pair(cx.rows, device)?.sending() else { return Ok(()) };
+        let at = (device, session);
+        match self.sessions.offer_kem(cx.rows, at, cx.now.wall, cx.rng)? {
+            Some(part) => self.queue_content(cx, (account, device), Kind::KEM, part),
+            None => Ok(()),
         }
     }
 

@@ -332,3 +332,92 @@ fn no_bytes_on_a_stream_make_the_machine_panic_or_change_its_contacts() {
     world.rest();
     assert_eq!(world.nodes[1].texts(), ["still here"]);
 }
+
+#[test]
+fn kem_epochs_go_by_while_two_talk() {
+    let mut world = World::friends();
+
+    for number in 0..260 {
+        world.send(number % 2, "x");
+    }
+    world.rest();
+
+    let now = time(world.at).wall;
+    for node in [0, 1] {
+        let peer = world.nodes[1 - node].machine.device;
+        let (machine, rows) = (&mut world.nodes[node].machine, &world.nodes[node].rows);
+        let session = machine.sessions.pair(rows, peer).unwrap().sending().unwrap();
+        let session = machine.sessions.session(rows, peer, session).unwrap().unwrap();
+        // Without a closed epoch it would have been due since the 50th message.
+        assert!(!session.kem_due(now));
+        assert_eq!(machine.counters.faults, crate::endpoint::Faults::default());
+    }
+    assert!(world.idle_lanes());
+}
+
+#[test]
+fn whoever_was_removed_and_is_added_again_gets_what_waited() {
+    for remover in [0, 1] {
+        let mut world = World::friends();
+        let who = world.nodes[remover].machine.contacts.values().next().unwrap().name.clone();
+        world.command(remover, Command::Remove { who });
+        world.send(1 - remover, "are you still there?");
+        world.rest();
+        assert!(world.nodes[remover].texts().is_empty());
+
+        world.add(remover);
+        world.rest();
+
+        assert_eq!(world.states(), [ContactState::Accepted; 2]);
+        assert_eq!(world.nodes[remover].texts(), ["are you still there?"]);
+        world.send(remover, "I am");
+        world.rest();
+        assert_eq!(world.nodes[1 - remover].texts(), ["I am"]);
+    }
+}
+
+#[test]
+fn a_peer_that_closes_every_link_is_not_dialled_in_a_hurry() {
+    let mut world = World::friends();
+    world.cut();
+    world.run();
+    let mut dials = 0;
+    world.give(
+        0,
+        Input::Command {
+            request: 1,
+            command: Command::Send(vec![OutgoingText {
+                to: crate::identity::account_text(&world.nodes[1].account()),
+                text: "x".to_owned(),
+                id: None,
+            }]),
+        },
+    );
+    let peer = HostId([2; 32]);
+    let start = world.at;
+    while world.at < start + 60_000 {
+        world.at += 10;
+        let now = time(world.at);
+        let node = &mut world.nodes[0];
+        let mut out = Vec::new();
+        let mut inputs: Vec<Input> = world.queue.drain(..).map(|(_, input)| input).collect();
+        while let Some(input) = inputs.pop() {
+            let (machine, rng, rows) = (&mut node.machine, &mut node.rng, &mut node.rows);
+            machine.handle(input, now, rng, rows, &mut out).unwrap();
+        }
+        node.machine.end_batch(now, &mut node.rng, &mut node.rows, &mut out).unwrap();
+        for output in out {
+            let (Output::Now(effect) | Output::After(effect)) = output;
+            if matches!(effect, Effect::Network(NetworkOutput::Dial { .. })) {
+                dials += 1;
+                let (link, kind) = (LinkId(1_000 + dials), StreamKind::Direct);
+                let opener = Opener::Us;
+                let up = NetworkInput::LinkUp { link, peer, kind, opener, address: None };
+                let down = NetworkInput::LinkDown { link };
+                world.queue.push_back((0, down.into_input()));
+                world.queue.push_back((0, up.into_input()));
+            }
+        }
+    }
+    assert!((2..=8).contains(&dials), "{dials}");
+}
