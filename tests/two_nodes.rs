@@ -206,6 +206,37 @@ fn wrong_commands_to_a_running_node_have_their_codes() {
 }
 
 #[test]
+fn a_node_that_comes_back_elsewhere_is_found_again() {
+    let (alice, mut bob) = friends();
+    bob.kill();
+    alice.ok(&["send", "bob", "where are you?"]);
+
+    // Another port than the one that Alice knows.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = holder.local_addr().unwrap().port();
+    drop(holder);
+    bob.listens = format!("/ip4/127.0.0.1/tcp/{elsewhere}");
+    bob.restart();
+
+    bob.receives(&["first".to_owned(), "where are you?".to_owned()]);
+    bob.ok(&["send", "alice", "here", "--wait", "delivered"]);
+}
+
+#[test]
+fn a_node_that_may_listen_anywhere_keeps_its_port() {
+    let (alice, mut bob) = friends();
+    let before = bob.listens.clone();
+    bob.kill();
+    alice.ok(&["send", "bob", "same place?"]);
+
+    let (child, listens) = start(&bob.place, "/ip4/127.0.0.1/tcp/0");
+    bob.child = child;
+
+    assert_eq!(listens, before);
+    bob.receives(&["first".to_owned(), "same place?".to_owned()]);
+}
+
+#[test]
 fn both_end_with_0_while_they_talk() {
     let (mut alice, mut bob) = friends();
 

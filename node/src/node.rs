@@ -7,6 +7,8 @@ use godwit_protocol::endpoint::{Input, Person};
 use godwit_protocol::identity::{Chain, account_text, peer_id_text};
 use godwit_protocol::machine::Address;
 use godwit_protocol::rows;
+use godwit_protocol::rows::home::{ADDRESSES, HOME};
+use godwit_protocol::rows::typed::load;
 use godwit_store::{DataKey, OpenError, Options, Place, Store};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -61,7 +63,7 @@ impl Node {
         let chain = Chain::from_bytes(&account.chain)
             .map_err(|error| Error::StoreDamaged(error.to_string()))?;
         let store = Arc::new(open_store(&home, &config)?);
-        let (network, told) = start_network(&home, &config).await?;
+        let (network, told) = start_network(&home, &config, &store).await?;
         let announced = if config.announce.is_empty() {
             network.listen_addresses().to_vec()
         } else {
@@ -157,18 +159,50 @@ fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
 
 type Told = mpsc::Receiver<godwit_protocol::machine::NetworkInput>;
 
-async fn start_network(home: &OpenHome, config: &Config) -> Result<(Network, Told), Error> {
+/// Listens where it was asked to; where any port would do, on the port of the last time if it is
+/// free, so that contacts find the node again.
+async fn start_network(
+    home: &OpenHome,
+    config: &Config,
+    store: &Store,
+) -> Result<(Network, Told), Error> {
+    let known: Option<Vec<Address>> = load(&store.reader(), &HOME, ADDRESSES).unwrap_or_default();
+    let kept = kept_ports(&config.listeners(), &known.unwrap_or_default());
+    match listen(home, config, kept).await {
+        Err(NetworkError::PortInUse { .. }) => {
+            listen(home, config, config.listeners()).await.map_err(unheard)
+        }
+        result => result.map_err(unheard),
+    }
+}
+
+async fn listen(
+    home: &OpenHome,
+    config: &Config,
+    listen: Vec<Address>,
+) -> Result<(Network, Told), NetworkError> {
     let (sender, told) = mpsc::channel(NETWORK_QUEUE);
-    let settings = NetworkConfig {
-        node_key: home.node_key.clone(),
-        network: config.network.clone(),
-        listen: config.listeners(),
-    };
-    let network = Network::start(settings, sender).await.map_err(|error| match error {
+    let network = config.network.clone();
+    let settings = NetworkConfig { node_key: home.node_key.clone(), network, listen };
+    Ok((Network::start(settings, sender).await?, told))
+}
+
+fn unheard(error: NetworkError) -> Error {
+    match error {
         NetworkError::PortInUse { address } => Error::PortInUse { address: address.to_string() },
         other => Error::Io(other.to_string()),
-    })?;
-    Ok((network, told))
+    }
+}
+
+/// The wanted addresses, with the port of the last time in place of port 0.
+fn kept_ports(wanted: &[Address], known: &[Address]) -> Vec<Address> {
+    let port = known.iter().find_map(|address| address.as_str().rsplit_once("/tcp/"));
+    let keep = |address: &Address| {
+        let (_, port) = port?;
+        let place = address.as_str().strip_suffix("/tcp/0")?;
+        Address::new(&format!("{place}/tcp/{port}")).ok()
+    };
+    wanted.iter().map(|address| keep(address).unwrap_or_else(|| address.clone())).collect()
 }
 
 /// Carries what the network tells to the loop; a full loop slows the peers.
@@ -186,4 +220,21 @@ fn forward(messenger: Arc<Messenger>, mut told: Told) -> Result<(), Error> {
 
 fn texts(addresses: &[Address]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_the_last_time_is_kept_where_any_would_do() {
+        let address = |text| Address::new(text).unwrap();
+        let known = [address("/ip4/127.0.0.1/tcp/4001")];
+        let wanted = [address("/ip4/0.0.0.0/tcp/0"), address("/ip6/::/tcp/7447")];
+
+        let kept = kept_ports(&wanted, &known);
+
+        assert_eq!(kept, [address("/ip4/0.0.0.0/tcp/4001"), address("/ip6/::/tcp/7447")]);
+        assert_eq!(kept_ports(&wanted, &[]), wanted);
+    }
 }

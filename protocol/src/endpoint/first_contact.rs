@@ -17,10 +17,12 @@ use crate::conversation::Mode;
 use crate::envelope::{Bucket, Envelope, peek_key_id, seal, sealed_message_length, unseal};
 use crate::id::{AccountId, DeviceId, MessageId};
 use crate::identity::Chain;
-use crate::machine::LinkId;
+use crate::machine::{Address, LinkId};
 use crate::record::Manifest;
 use crate::rows::contact::{ContactRow, DeviceRow};
+use crate::rows::home::{ADDRESSES, HOME};
 use crate::rows::outbox::Carried;
+use crate::rows::typed::{load, save};
 use crate::rows::{ReadRows, RowsError};
 use crate::session::{Bundle, Cause, Pqxdh, Purpose, Started, Via, initiate, respond};
 
@@ -279,18 +281,54 @@ impl Endpoint {
             let name = self.me.name.clone().unwrap_or_default();
             let profile = Profile { name }.to_bytes();
             self.queue_content(cx, (account, device), Kind::PROFILE, profile)?;
-            let reachability = Reachability {
-                manifest: self.manifest(cx).to_bytes(),
-                peer: self.me.host,
-                addresses: self.addresses.clone(),
-                queues: Vec::new(),
-            };
-            let body = reachability.to_bytes();
-            self.queue_content(cx, (account, device), Kind::REACHABILITY, body)?;
+            self.tell_where(cx, (account, device))?;
             if let Some(lane) = self.lanes.get_mut(&device) {
                 lane.land_all();
             }
             self.to_pump.insert(device);
+        }
+        Ok(())
+    }
+
+    fn tell_where(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (account, device): (AccountId, DeviceId),
+    ) -> Result<(), RowsError> {
+        let reachability = Reachability {
+            manifest: self.manifest(cx).to_bytes(),
+            peer: self.me.host,
+            addresses: self.addresses.clone(),
+            queues: Vec::new(),
+        };
+        self.drop_lines(cx, device, Kind::REACHABILITY);
+        self.queue_content(cx, (account, device), Kind::REACHABILITY, reachability.to_bytes())
+    }
+
+    /// This node is reached elsewhere than before: everybody who may know is told, which opens a
+    /// link to each of them.
+    pub(super) fn moved(
+        &mut self,
+        cx: &mut Cx<'_>,
+        addresses: Vec<Address>,
+    ) -> Result<(), RowsError> {
+        let known: Option<Vec<Address>> = load(cx.rows, &HOME, ADDRESSES)?;
+        self.addresses = addresses;
+        if known.as_ref() == Some(&self.addresses) {
+            return Ok(());
+        }
+        save(cx.rows, &HOME, ADDRESSES, &self.addresses)?;
+        let accepted = |contact: &&ContactRow| contact.state == ContactState::Accepted;
+        let devices: Vec<DeviceId> = self
+            .contacts
+            .values()
+            .filter(accepted)
+            .flat_map(|contact| contact.devices.iter().map(|row| row.device))
+            .collect();
+        for device in devices {
+            if let Some(account) = self.owners.get(&device).copied() {
+                self.tell_where(cx, (account, device))?;
+            }
         }
         Ok(())
     }

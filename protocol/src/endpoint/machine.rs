@@ -169,10 +169,7 @@ impl Endpoint {
                 Ok(())
             }
             Input::Command { request, command } => self.command(cx, request, command),
-            Input::Addresses(addresses) => {
-                self.addresses = addresses;
-                Ok(())
-            }
+            Input::Addresses(addresses) => self.moved(cx, addresses),
             Input::Wake | Input::StampFound { .. } => Ok(()),
         }
     }

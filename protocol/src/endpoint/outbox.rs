@@ -341,6 +341,21 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Drops what is out of date: lines of a kind of which only the newest counts.
+    pub(super) fn drop_lines(&mut self, cx: &mut Cx<'_>, device: DeviceId, kind: Kind) {
+        let Some(lane) = self.lanes.get_mut(&device) else { return };
+        let old: Vec<u64> = lane
+            .lines
+            .iter()
+            .filter(|(_, row)| row.kind == kind.0)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in old {
+            lane.remove(number);
+            cx.rows.delete(&OUTBOX, &line_key(device, number));
+        }
+    }
+
     /// Moves what waited for an account to its first device.
     pub(super) fn move_lane(
         &mut self,

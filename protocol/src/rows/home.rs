@@ -17,6 +17,9 @@ pub static HOME: Table = Table {
     subject: "the person",
 };
 
+/// The name in [`HOME`] of where this node was last reached: a list of addresses.
+pub const ADDRESSES: &[u8] = b"addresses";
+
 /// change number of the first → [`ChangesRow`].
 pub static CHANGES: Table = Table {
     name: "changes",
