@@ -8,7 +8,7 @@ use super::ContentError;
 use super::profile::read_name;
 use crate::crypto::lp_into;
 use crate::limits::{MAX_PROOF, MAX_RECORD, MAX_REQUEST_TEXT};
-use crate::session::Reader;
+use crate::wire::Reader;
 
 /// A request; its chain and manifest are still to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

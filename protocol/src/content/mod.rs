@@ -28,8 +28,8 @@ use crate::conversation::Mode;
 use crate::id::{ConversationId, MessageId};
 use crate::identity::LinkHead;
 use crate::limits::{MAX_CONTENT, MAX_PARENTS};
-use crate::session::Reader;
 use crate::time::UnixMillis;
+use crate::wire::Reader;
 
 const VERSION: u8 = 1;
 

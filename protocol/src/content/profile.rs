@@ -8,7 +8,7 @@
 use super::ContentError;
 use crate::crypto::lp;
 use crate::limits::MAX_NAME;
-use crate::session::Reader;
+use crate::wire::Reader;
 
 /// The suggested name, as sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

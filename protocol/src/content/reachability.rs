@@ -9,7 +9,7 @@ use crate::crypto::lp_into;
 use crate::id::{HostId, SessionId};
 use crate::limits::{MAX_ADDRESS, MAX_QUEUE_ROOTS, MAX_RECORD};
 use crate::machine::Address;
-use crate::session::Reader;
+use crate::wire::Reader;
 
 /// Addresses of one device that a content names.
 const MAX_ADDRESSES: usize = 8;

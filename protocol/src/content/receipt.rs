@@ -7,7 +7,7 @@
 use super::ContentError;
 use crate::id::MessageId;
 use crate::limits::MAX_RECEIPT_IDS;
-use crate::session::Reader;
+use crate::wire::Reader;
 
 /// 1 to [`MAX_RECEIPT_IDS`] messages.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use core::fmt;
 use super::bucket::Bucket;
 use crate::crypto::hash;
 use crate::id::{EnvelopeId, QueueId};
-use crate::session::Reader;
 use crate::time::UnixHours;
+use crate::wire::Reader;
 
 /// Bytes before an envelope's contents.
 pub const ENVELOPE_HEADER: usize = 100;

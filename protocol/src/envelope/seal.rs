@@ -9,7 +9,8 @@ use rand_core::CryptoRng;
 
 use crate::crypto::{SEAL_ENC, SealError, SealPublic, SealSecret, TAG};
 use crate::id::DeviceId;
-use crate::session::{Bundle, PQXDH, Pqxdh, Reader};
+use crate::session::{Bundle, PQXDH, Pqxdh};
+use crate::wire::Reader;
 
 /// Bytes that the seal adds to a message: key id, encapsulated key, tag, handshake.
 pub const SEAL_OVERHEAD: usize = 4 + SEAL_ENC + TAG + PQXDH;

@@ -10,7 +10,7 @@ use crate::crypto::{SignatureBytes, SignatureKind, Signer, VerifyKey, lp_into};
 use crate::id::{DeviceId, HostId};
 use crate::limits::{MAX_ADDRESS, MAX_DEVICE_HOSTS, MAX_HOST_ADDRESSES};
 use crate::machine::Address;
-use crate::session::Reader;
+use crate::wire::Reader;
 
 const VERSION: u8 = 1;
 

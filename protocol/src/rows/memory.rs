@@ -6,8 +6,28 @@ use super::{Direction, ReadRows, Row, Rows, RowsError, Table};
 use crate::limits::MAX_SCAN;
 
 /// Rows of every table; a clone is a copy of the disk.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemoryRows(BTreeMap<(&'static str, Vec<u8>), Vec<u8>>);
+
+impl MemoryRows {
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many rows a table has.
+    #[must_use]
+    pub fn count(&self, table: &'static Table) -> usize {
+        self.0.keys().filter(|(name, _)| *name == table.name).count()
+    }
+}
 
 impl ReadRows for MemoryRows {
     fn get(&self, table: &'static Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {

@@ -7,7 +7,6 @@
 use core::fmt;
 
 use super::prekeys::Prekeys;
-use super::reader::Reader;
 use crate::crypto::{
     DhPublic, PQ_PUBLIC, PqPublic, SEAL_PUBLIC, SealPublic, SignatureBytes, SignatureKind, Signer,
     VerifyKey, hash, lp_into,
@@ -15,6 +14,7 @@ use crate::crypto::{
 use crate::id::{DeviceId, HostId, QueueId};
 use crate::limits::{BUNDLE_LIFE, MAX_DEVICE_HOSTS, MAX_RECORD_AHEAD};
 use crate::time::UnixMillis;
+use crate::wire::Reader;
 
 const VERSION: u8 = 1;
 /// The longest name of a network, in bytes (PROTOCOL §3).

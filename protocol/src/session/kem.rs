@@ -17,7 +17,6 @@ use serde_bytes::ByteBuf;
 use super::chain::{Chain, KeyKind};
 use super::ec::Passed;
 use super::opaque_debug;
-use super::reader::Reader;
 use super::skipped::SkippedAt;
 use super::state::Role;
 use super::transcript::split;
@@ -27,6 +26,7 @@ use crate::crypto::{
 };
 use crate::limits::{KEM_EPOCH_MESSAGES, KEM_EPOCH_TIME};
 use crate::time::UnixMillis;
+use crate::wire::Reader;
 
 const OFFER: u8 = 1;
 const ANSWER: u8 = 2;

@@ -12,9 +12,9 @@ use subtle::ConstantTimeEq;
 
 use super::ec::EcHeader;
 use super::kem::KemHeader;
-use super::reader::Reader;
 use super::transcript::VERSION;
 use crate::crypto::{DhPublic, NONCE, Secret, TAG, aead_open, aead_seal, hkdf};
+use crate::wire::Reader;
 
 /// Bytes of a header.
 const HEADER: usize = 52;

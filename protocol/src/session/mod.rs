@@ -8,7 +8,7 @@
 //! | `chain`, `ec`, `kem` | the symmetric chain, the Double Ratchet, the KEM ratchet |
 //! | `message`, `state`, `skipped` | bytes, the session as a value, what it leaves to the rows |
 //! | `queue_root` | queue ids, tokens, and the mark on every envelope |
-//! | `pair`, `pair_roots`, `made`, `remedy` | pure decisions about all sessions of a device pair |
+//! | `pair/` | pure decisions about all sessions of a device pair |
 //!
 //! Rules: a message is safe while either ratchet holds; nothing enters state until the body has
 //! opened; whatever does not open has one remedy, a new session one generation up.
@@ -19,15 +19,11 @@ mod chain;
 mod ec;
 mod handshake;
 mod kem;
-mod made;
 mod message;
 mod pair;
-mod pair_roots;
 mod pqxdh;
 mod prekeys;
 mod queue_root;
-mod reader;
-mod remedy;
 mod skipped;
 mod state;
 mod transcript;
@@ -36,15 +32,11 @@ pub use bundle::{Bundle, BundleError, BundleParts, BundleTimeError, device_id};
 pub use chain::KeyKind;
 pub use handshake::{HandshakeError, LocalParty, Started, initiate, respond};
 pub use kem::KemAccept;
-pub use made::{Made, MadeClaim, Relation};
 pub use message::MESSAGE_OVERHEAD;
-pub use pair::{AdmitError, Pair, Summary};
-pub use pair_roots::PairRoot;
+pub use pair::{AdmitError, Made, MadeClaim, Pair, PairRoot, Relation, Remedy, Summary};
 pub use pqxdh::{Cause, PQXDH, Pqxdh, PqxdhError, Purpose, Via};
 pub use prekeys::Prekeys;
 pub use queue_root::{QueueRoot, QueueRoots};
-pub(crate) use reader::Reader;
-pub use remedy::Remedy;
 pub use skipped::{OldHeaderKey, SkippedAt, SkippedKeys, SkippedRun};
 pub use state::{MAX_SESSION, Opened, Position, Role, Session};
 

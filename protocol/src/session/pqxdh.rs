@@ -10,9 +10,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::reader::Reader;
 use crate::crypto::{DhPublic, PQ_CIPHERTEXT};
 use crate::id::{AccountId, DeviceId};
+use crate::wire::Reader;
 
 /// Bytes of a handshake.
 pub const PQXDH: usize = 1_778;

@@ -2,3 +2,6 @@
 
 pub mod codec;
 pub mod frame;
+mod reader;
+
+pub(crate) use reader::Reader;

@@ -3,70 +3,22 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{MAX_SESSIONS, MAX_SKIPPED_KEYS, PAIR_MEMORY, SESSION_GRACE};
+use crate::rows::memory::MemoryRows;
 use crate::rows::session::{HEADER_KEYS, SKIPPED};
-use crate::rows::{Row, Table};
 use crate::session::tests::{Device, LENGTH, NET, NOW, rng};
 use crate::session::{Cause, Purpose, Via, initiate, respond};
 use crate::time::Millis;
 
-/// Rows in memory.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Memory(BTreeMap<(&'static str, Vec<u8>), Vec<u8>>);
-
-impl Memory {
-    fn count(&self, table: &'static Table) -> usize {
-        self.0.keys().filter(|(name, _)| *name == table.name).count()
-    }
-}
-
-impl ReadRows for Memory {
-    fn get(&self, table: &'static Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
-        Ok(self.0.get(&(table.name, key.to_vec())).cloned())
-    }
-
-    fn scan(
-        &self,
-        table: &'static Table,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        direction: Direction,
-    ) -> Result<Vec<Row>, RowsError> {
-        let inside = self.0.range((table.name, from.to_vec())..).take_while(|((name, key), _)| {
-            *name == table.name && (to.is_empty() || key.as_slice() < to)
-        });
-        let inside = inside.map(|((_, key), value)| (key.clone(), value.clone()));
-        Ok(match direction {
-            Direction::Forward => inside.take(limit).collect(),
-            Direction::Backward => {
-                let mut all: Vec<Row> = inside.collect();
-                all.reverse();
-                all.truncate(limit);
-                all
-            }
-        })
-    }
-}
-
-impl Rows for Memory {
-    fn put(&mut self, table: &'static Table, key: &[u8], value: Vec<u8>) {
-        self.0.insert((table.name, key.to_vec()), value);
-    }
-    fn delete(&mut self, table: &'static Table, key: &[u8]) {
-        self.0.remove(&(table.name, key.to_vec()));
-    }
-}
-
 /// A device with its store.
 struct Node {
     device: Device,
-    rows: Memory,
+    rows: MemoryRows,
     sessions: Sessions,
 }
 
 impl Node {
     fn new(rng: &mut dyn CryptoRng) -> Self {
-        Self { device: Device::new(rng), rows: Memory::default(), sessions: Sessions::new() }
+        Self { device: Device::new(rng), rows: MemoryRows::default(), sessions: Sessions::new() }
     }
 
     fn open(&mut self, from: &Self, bytes: &[u8]) -> Result<OpenedMessage, OpenFailure> {
@@ -235,11 +187,11 @@ fn a_forgotten_pair_leaves_one_row_for_400_days() {
     bob.sessions.forget(&mut bob.rows, peer).unwrap();
     bob.restart();
 
-    assert_eq!((bob.rows.0.len(), bob.rows.count(&PAIRS)), (1, 1));
+    assert_eq!((bob.rows.len(), bob.rows.count(&PAIRS)), (1, 1));
     let later = NOW.saturating_add(PAIR_MEMORY);
     bob.sessions.sweep(&mut bob.rows, later, None, 10).unwrap();
     bob.restart();
-    assert!(bob.rows.0.is_empty());
+    assert!(bob.rows.is_empty());
 }
 
 #[test]

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Pair;
 use super::made::Relation;
-use super::pair::Pair;
-use super::pqxdh::{Cause, Purpose, Via};
+use crate::session::pqxdh::{Cause, Purpose, Via};
 use crate::time::{Millis, UnixMillis};
 
 const HOUR: Millis = Millis::from_hours(1);

@@ -8,8 +8,8 @@ use core::cmp::Ordering;
 
 use subtle::ConstantTimeEq;
 
-use super::pair::Pair;
-use super::pair_roots::PairRoot;
+use super::Pair;
+use super::roots::PairRoot;
 use crate::id::{QueueId, SessionId};
 use crate::limits::MADE_WINDOW;
 use crate::time::UnixHours;

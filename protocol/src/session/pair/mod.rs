@@ -5,20 +5,28 @@
 //! decide alike whatever came first. Nothing here encrypts or stores.
 //! Source: PROTOCOL §4, "Which session"; `spec/session.md#which-session`.
 
+mod made;
+mod remedy;
+mod roots;
+
+pub use made::{Made, MadeClaim, Relation};
+pub use remedy::Remedy;
+pub use roots::PairRoot;
+
 use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::handshake::Started;
-use super::pair_roots::{PairRoot, RootSet};
-use super::pqxdh::{Cause, Via};
-use super::remedy::Remedies;
 use crate::id::SessionId;
 use crate::limits::{
     MAX_FIRST_GENERATION, MAX_GENERATION_AHEAD, MAX_REMEMBERED_SESSIONS, MAX_SESSIONS,
     MAX_SESSIONS_A_DAY, MAX_SKIPPED_A_DAY, PAIR_MEMORY, PREKEY_GRACE, SESSION_GRACE,
 };
+use crate::session::handshake::Started;
+use crate::session::pqxdh::{Cause, Via};
 use crate::time::{Millis, UnixMillis};
+use remedy::Remedies;
+use roots::RootSet;
 
 /// Signs of a peer are noted once in this time, so that hearing it does not cost a row each time.
 const COARSE: Millis = Millis::from_hours(1);
@@ -50,7 +58,7 @@ pub struct Summary {
 
 /// What may be done in a day, counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct DayCount {
+struct DayCount {
     since: UnixMillis,
     count: u32,
 }
@@ -92,13 +100,13 @@ pub enum AdmitError {
 /// Everything that is decided about the sessions of one device pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
-    pub(super) highest: Option<u32>,
-    pub(super) sessions: Vec<Summary>,
-    pub(super) roots: RootSet,
+    highest: Option<u32>,
+    sessions: Vec<Summary>,
+    roots: RootSet,
     remembered: Vec<(SessionId, UnixMillis)>,
     opened_by_peer: DayCount,
     skipped: DayCount,
-    pub(super) remedies: Remedies,
+    remedies: Remedies,
     last_sign: Option<UnixMillis>,
 }
 

@@ -9,10 +9,10 @@ use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::handshake::Started;
-use super::queue_root::QueueRoots;
 use crate::id::SessionId;
 use crate::limits::{MAX_QUEUE_ROOTS, SESSION_GRACE};
+use crate::session::handshake::Started;
+use crate::session::queue_root::QueueRoots;
 use crate::time::UnixMillis;
 
 /// A queue root and the session that brought it.
