@@ -3,7 +3,7 @@
 //! The contract of this crate:
 //!
 //! 1. Two things have time, peers and timers, and they are machines: [`endpoint`] (a person's node)
-//!    and `mailbox::host` (a host of mailboxes). Inputs go in with the time and a source of
+//!    and [`mailbox::host`] (a host of mailboxes). Inputs go in with the time and a source of
 //!    randomness, outputs come out. Everything else is a value with ordinary methods.
 //! 2. [`rows::Rows`] is all that the machines know of storage. A read shows everything written so
 //!    far; what a failed `handle` wrote is thrown away.
@@ -22,6 +22,7 @@
 //! | [`envelope`] | what travels and what a mailbox stores; the seal |
 //! | [`content`] | what is inside a message, one file per kind |
 //! | [`conversation`] | conversation ids |
+//! | [`mailbox`] | receipts, stamps, tokens, owner keys; the machine of a mailbox host |
 //! | [`record`] | a device's signed list of hosts |
 //! | [`rows`] | every stored table, declared once |
 //! | [`endpoint`] | the machine of a person's node |
@@ -35,6 +36,7 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod machine;
+pub mod mailbox;
 pub mod record;
 pub mod rows;
 pub mod session;

@@ -224,6 +224,18 @@ limits! {
     MAX_STAMP_BITS: u8 = 24, "bits";
     /// A stamp's difficulty at rest: about 0.1 s of one core (PROTOCOL §7).
     STAMP_BITS: u8 = 16, "bits";
+    /// An envelope of a contact queue: a first contact of 16 KiB and its header (PROTOCOL §6).
+    MAX_CONTACT_ENVELOPE: usize = 16 * 1_024 + 100, "bytes";
+    /// Invites that one owner key may have registered (two a day for their 30 days; DATA, 3).
+    MAX_OWNER_INVITES: usize = 64, "invites";
+    /// Records that a host gives out for one account: its own, and one a device (PROTOCOL §3, §6).
+    MAX_CARD_RECORDS: usize = 11, "records";
+    /// Owner keys that may be shown on one stream: two a host for some devices (PROTOCOL §7).
+    MAX_STREAM_OWNERS: usize = 16, "owner keys";
+    /// Queues that may be open on one stream: those of a large address book (PROTOCOL §7).
+    MAX_STREAM_QUEUES: usize = 4_096, "queues";
+    /// Queues whose counts a host keeps in memory between batches (ARCHITECTURE, "The contract").
+    MAX_LEDGER_QUEUES: usize = 8_192, "queues";
     /// How long an invite is good (PROTOCOL §2).
     INVITE_LIFE: Millis = Millis::from_days(30), "ms";
     /// A mailbox without any sign of its owner is given up (PROTOCOL §7).
@@ -236,6 +248,8 @@ limits! {
     MAX_CARDS_A_MINUTE: u32 = 10, "answers";
     /// The path of one leaf in a receipt's Merkle tree (PROTOCOL §7).
     MAX_RECEIPT_PATH: usize = 10, "hashes";
+    /// How far behind its newest commit a clock may stand, since clocks are corrected (PROTOCOL §7).
+    CLOCK_SLACK: Millis = Millis::from_minutes(1), "ms";
     /// The difference of clocks that raises a doubt (PROTOCOL §7).
     MAX_CLOCK_DIFFERENCE: Millis = Millis::from_hours(1), "ms";
 }

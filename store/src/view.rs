@@ -75,15 +75,6 @@ impl View {
         Ok(())
     }
 
-    /// Destroys the key of an owner, and with it every row of that owner in tables of scope `Owner`,
-    /// committed or written here. What is written for the owner afterwards gets a new key.
-    pub fn erase_scope(&mut self, owner: &[u8]) {
-        let vault = &self.base.vault;
-        let prefix = |table| Some((table, owner_prefix(table, owner, vault)?));
-        let prefixes = self.base.tables.iter().filter_map(prefix).collect();
-        self.overlay.erase((owner.to_vec(), vault.hide(owner)), prefixes, self.batch);
-    }
-
     /// Closes the batch and begins the next one; none if nothing was written.
     ///
     /// # Errors
@@ -147,5 +138,13 @@ impl Rows for View {
 
     fn delete(&mut self, table: &'static Table, key: &[u8]) {
         self.write(table, key, None);
+    }
+
+    /// What is written for the owner afterwards gets a new key.
+    fn erase_owner(&mut self, owner: &[u8]) {
+        let vault = &self.base.vault;
+        let prefix = |table| Some((table, owner_prefix(table, owner, vault)?));
+        let prefixes = self.base.tables.iter().filter_map(prefix).collect();
+        self.overlay.erase((owner.to_vec(), vault.hide(owner)), prefixes, self.batch);
     }
 }

@@ -160,6 +160,12 @@ impl Chain {
         self.bytes.clone()
     }
 
+    /// ARK: the account's root key.
+    #[must_use]
+    pub const fn root(&self) -> VerifyKey {
+        self.root
+    }
+
     /// Whose chain it is.
     #[must_use]
     pub const fn account(&self) -> AccountId {

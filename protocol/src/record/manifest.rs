@@ -66,14 +66,7 @@ impl Manifest {
         bytes.extend_from_slice(device.as_bytes());
         bytes.extend_from_slice(&seq.to_le_bytes());
         bytes.push(k);
-        bytes.push(u8::try_from(hosts.len()).unwrap_or(0));
-        for host in &hosts {
-            bytes.extend_from_slice(host.host.as_bytes());
-            bytes.push(u8::try_from(host.addresses.len()).unwrap_or(0));
-            for address in &host.addresses {
-                lp_into(&mut bytes, address.as_str().as_bytes());
-            }
-        }
+        write_hosts(&mut bytes, &hosts);
         let signature = signer.sign(SignatureKind::Manifest, net, &bytes);
         bytes.extend_from_slice(&signature.0);
         Self { bytes, seq, k, hosts }
@@ -133,7 +126,19 @@ impl Manifest {
     }
 }
 
-fn bounded(host: &ManifestHost) -> ManifestHost {
+/// `count u8 ‖ (host 32 ‖ count u8 ‖ LP(address)…)…`
+pub(super) fn write_hosts(bytes: &mut Vec<u8>, hosts: &[ManifestHost]) {
+    bytes.push(u8::try_from(hosts.len()).unwrap_or(0));
+    for host in hosts {
+        bytes.extend_from_slice(host.host.as_bytes());
+        bytes.push(u8::try_from(host.addresses.len()).unwrap_or(0));
+        for address in &host.addresses {
+            lp_into(bytes, address.as_str().as_bytes());
+        }
+    }
+}
+
+pub(super) fn bounded(host: &ManifestHost) -> ManifestHost {
     let addresses = host.addresses.iter().take(MAX_HOST_ADDRESSES).cloned().collect();
     ManifestHost { host: host.host, addresses }
 }
@@ -145,8 +150,13 @@ fn read<'a>(reader: &mut Reader<'a>) -> Option<Raw<'a>> {
     let device = DeviceId(reader.array()?);
     let seq = reader.le64()?;
     let k = reader.byte()?;
+    let hosts = read_hosts(reader, MAX_DEVICE_HOSTS)?;
+    Some((network, device, seq, k, hosts))
+}
+
+pub(super) fn read_hosts(reader: &mut Reader<'_>, most: usize) -> Option<Vec<ManifestHost>> {
     let count = usize::from(reader.byte()?);
-    if count > MAX_DEVICE_HOSTS {
+    if count > most {
         return None;
     }
     let mut hosts = Vec::with_capacity(count);
@@ -163,7 +173,7 @@ fn read<'a>(reader: &mut Reader<'a>) -> Option<Raw<'a>> {
         }
         hosts.push(ManifestHost { host, addresses });
     }
-    Some((network, device, seq, k, hosts))
+    Some(hosts)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! What a device publishes of itself, signed: its list of mailbox hosts.
+//! What an account and a device publish of themselves, signed.
 //!
-//! Source: PROTOCOL §1, §7, "Placement"; `spec/content.md#manifest`.
+//! Source: PROTOCOL §1, §3, §7, "Placement"; `spec/identity.md`, `spec/content.md#manifest`.
 
+mod account;
 mod manifest;
 
+pub use account::{AccountRecord, RecordDevice, RecordError, host_at};
 pub use manifest::{Manifest, ManifestError, ManifestHost};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Direction, ReadRows, Row, Rows, RowsError, Table};
+use super::{Direction, ReadRows, Row, Rows, RowsError, Scope, Table};
 use crate::limits::MAX_SCAN;
 
 /// Rows of every table; a clone is a copy of the disk.
@@ -42,6 +42,7 @@ impl ReadRows for MemoryRows {
         limit: usize,
         direction: Direction,
     ) -> Result<Vec<Row>, RowsError> {
+        spans_no_hidden_part(table, from, to)?;
         if limit > MAX_SCAN {
             return Err(RowsError(format!("a scan of {limit} rows, at most {MAX_SCAN}")));
         }
@@ -70,4 +71,28 @@ impl Rows for MemoryRows {
     fn delete(&mut self, table: &'static Table, key: &[u8]) {
         self.0.remove(&(table.name, key.to_vec()));
     }
+
+    fn erase_owner(&mut self, owner: &[u8]) {
+        for table in super::mailbox::tables() {
+            if table.scope == Scope::Owner {
+                self.0.retain(|(name, key), _| *name != table.name || !key.starts_with(owner));
+            }
+        }
+    }
+}
+
+/// What the store demands as well: a range names a hidden part wholly or not at all.
+fn spans_no_hidden_part(table: &'static Table, from: &[u8], to: &[u8]) -> Result<(), RowsError> {
+    let mut start = 0_usize;
+    for part in table.key {
+        let Some(end) = part.length.map(|length| start.saturating_add(length)) else { break };
+        let named = from.len() > start || to.len() > start;
+        let one = |from: &[u8]| to.get(..end) == Some(from) || to == super::prefix_end(from);
+        if part.hidden && named && !from.get(..end).is_some_and(one) {
+            let (name, part) = (table.name, part.name);
+            return Err(RowsError(format!("a range of `{name}` spans its hidden `{part}`")));
+        }
+        start = end;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@
 pub mod contact;
 pub mod home;
 pub mod host;
+pub mod mailbox;
 pub mod memory;
 pub mod message;
 pub mod outbox;
@@ -156,6 +157,8 @@ pub trait Rows: ReadRows {
     fn put(&mut self, table: &'static Table, key: &[u8], value: Vec<u8>);
     /// Deletes a row; deleting what is not there does nothing.
     fn delete(&mut self, table: &'static Table, key: &[u8]);
+    /// Deletes every row of an owner in the tables of scope [`Scope::Owner`], and destroys its key.
+    fn erase_owner(&mut self, owner: &[u8]);
 }
 
 /// The first key after every key that starts with `prefix`; empty (no end) if there is none.
