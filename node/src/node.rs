@@ -3,24 +3,27 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use godwit_protocol::endpoint::{Input, Person};
-use godwit_protocol::identity::{Chain, account_text, peer_id_text};
-use godwit_protocol::machine::Address;
+use godwit_protocol::crypto::Signer;
+use godwit_protocol::endpoint::{Command, HostChoice, Input, Person};
+use godwit_protocol::identity::{Chain, HostLink, account_text, peer_id_text};
+use godwit_protocol::limits::MAX_HOST_ADDRESSES;
+use godwit_protocol::machine::{Address, NetworkInput};
+use godwit_protocol::mailbox::host::{Admission, HostSetup};
 use godwit_protocol::rows;
 use godwit_protocol::rows::home::{ADDRESSES, HOME};
 use godwit_protocol::rows::typed::load;
-use godwit_store::{DataKey, OpenError, Options, Place, Store};
+use godwit_store::{DataKey, OpenError, Options, Place, Store, space};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Admit, Config};
 use crate::control::{self, Api, Events, Facts};
 use crate::error::Error;
-use crate::home::{OpenHome, Protection};
-use crate::network::{Network, NetworkConfig, NetworkError};
-use crate::service::{Messenger, MessengerParts};
+use crate::home::{Card, OpenHome, Protection};
+use crate::network::{Network, NetworkConfig, NetworkError, Sinks};
+use crate::service::{Mailbox, Messenger, MessengerParts};
 
 /// What the network may tell before the loop takes it.
 const NETWORK_QUEUE: usize = 256;
@@ -34,11 +37,12 @@ pub struct Node {
 
 /// A running node. Dropping it ends the node without draining.
 pub struct Handle {
-    home: OpenHome,
+    home: Arc<OpenHome>,
     socket: PathBuf,
     api: Arc<Api>,
     serving: JoinHandle<()>,
-    ended: oneshot::Receiver<Result<(), Error>>,
+    watching: Option<JoinHandle<()>>,
+    ended: mpsc::Receiver<Result<(), Error>>,
 }
 
 impl Node {
@@ -54,25 +58,21 @@ impl Node {
     /// [`Error`]: every case; then nothing runs.
     pub async fn start(self) -> Result<Handle, Error> {
         let Self { home, config } = self;
-        let Some(account) = &home.account else {
-            return Err(Error::Unsupported("hosting mailboxes".to_owned()));
-        };
-        if config.hosting.is_some() {
-            return Err(Error::Unsupported("hosting mailboxes".to_owned()));
-        }
-        let chain = Chain::from_bytes(&account.chain)
-            .map_err(|error| Error::StoreDamaged(error.to_string()))?;
+        let home = Arc::new(home);
         let store = Arc::new(open_store(&home, &config)?);
-        let (network, told) = start_network(&home, &config, &store).await?;
+        let heard = start_network(&home, &config, &store).await?;
+        let network = heard.network;
         let announced = if config.announce.is_empty() {
             network.listen_addresses().to_vec()
         } else {
             config.announce.clone()
         };
-        let own = chain.account();
+        let account = home.account.as_ref();
+        let chain = account.map(|account| Chain::from_bytes(&account.chain)).transpose();
+        let chain = chain.map_err(|error| Error::StoreDamaged(error.to_string()))?;
         let facts = Facts {
-            account: account_text(&own),
-            device: account.device.id().to_string(),
+            account: chain.as_ref().map(|chain| account_text(&chain.account())),
+            device: account.map(|account| account.device.id().to_string()),
             peer_id: peer_id_text(&network.host_id()),
             network: config.network.to_string(),
             listen: texts(network.listen_addresses()),
@@ -81,28 +81,76 @@ impl Node {
                 Protection::Passphrase => "passphrase",
                 Protection::File => "file",
             },
+            host_link: host_link(&network, &config, &announced),
         };
-        let person = Person {
-            account: own,
-            device: account.device.clone(),
-            chain,
-            name: account.name.clone(),
-            host: network.host_id(),
-            network: config.network.clone(),
-            life: config.life,
+        let (end, ended) = mpsc::channel(2);
+        let messenger = match (account, &chain) {
+            (Some(account), Some(chain)) => {
+                let person = Person {
+                    account: chain.account(),
+                    device: account.device.clone(),
+                    chain: chain.clone(),
+                    name: account.name.clone(),
+                    host: network.host_id(),
+                    network: config.network.clone(),
+                    life: config.life,
+                };
+                let on_link = keep_link(Arc::clone(&home));
+                let parts = MessengerParts {
+                    person,
+                    store: Arc::clone(&store),
+                    network: network.clone(),
+                    on_link,
+                };
+                let end = end.clone();
+                let messenger = Messenger::start(parts, move |it| drop(end.blocking_send(it)))?;
+                let messenger = Arc::new(messenger);
+                messenger.give(Input::Addresses(announced.clone()));
+                if !config.hosts.is_empty() {
+                    let command = Command::UseHosts { hosts: choices(&config), k: None };
+                    messenger.give(Input::Command { request: 0, command });
+                }
+                let taking = Arc::clone(&messenger);
+                forward(heard.endpoint, move |input| taking.network(input))?;
+                Some(messenger)
+            }
+            _ => None,
         };
-        let (end, ended) = oneshot::channel();
-        let parts = MessengerParts { person, store: Arc::clone(&store), network: network.clone() };
-        let messenger = Messenger::start(parts, move |result| drop(end.send(result)))?;
-        let messenger = Arc::new(messenger);
-        messenger.give(Input::Addresses(announced));
-        forward(Arc::clone(&messenger), told)?;
+        let mailbox = match config.hosting {
+            Some(admit) => {
+                let setup = HostSetup {
+                    signer: Signer::from_seed(*home.node_key.expose()),
+                    network: config.network.clone(),
+                    admit: match admit {
+                        Admit::Open => Admission::Open,
+                        Admit::Invited => Admission::Invited,
+                    },
+                    owners: config.owners,
+                    bytes: config.bytes,
+                };
+                let parts = (Arc::clone(&store), network.clone());
+                let mailbox = Mailbox::start(setup, parts, move |it| drop(end.blocking_send(it)))?;
+                let mailbox = Arc::new(mailbox);
+                let taking = Arc::clone(&mailbox);
+                forward(heard.host, move |input| taking.network(input))?;
+                if home.account.is_none() {
+                    keep_link(Arc::clone(&home))(&facts.host_link.to_string());
+                }
+                Some(mailbox)
+            }
+            None => None,
+        };
+        let watching = mailbox
+            .clone()
+            .map(|mailbox| tokio::spawn(watch_space(mailbox, home.store_path(), config.floor)));
         let socket = home.socket_path()?;
         let reader = store.reader();
         let clock = Clock::start();
-        let api = Arc::new(Api { own, messenger, store, reader, network, clock, facts });
+        let own = chain.map(|chain| chain.account());
+        let api = Api { own, messenger, mailbox, store, reader, network, clock, facts };
+        let api = Arc::new(api);
         let serving = control::serve(&socket, Arc::clone(&api))?;
-        Ok(Handle { home, socket, api, serving, ended })
+        Ok(Handle { home, socket, api, serving, watching, ended })
     }
 }
 
@@ -124,24 +172,42 @@ impl Handle {
 
     /// Waits until the node ends by itself, and says why.
     pub async fn ended(&mut self) -> Error {
-        match (&mut self.ended).await {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) | Err(_) => Error::Inner("the messenger has ended".to_owned()),
+        match self.ended.recv().await {
+            Some(Err(error)) => error,
+            Some(Ok(())) | None => Error::Inner("a part of the node has ended".to_owned()),
         }
     }
 
     /// Ends the node: no new requests, what was taken becomes durable, links are closed.
     pub async fn stop(self) {
-        let Self { home, socket, api, serving, ended } = self;
+        let Self { home, socket, api, serving, watching, mut ended } = self;
         serving.abort();
-        api.messenger.end();
-        // An error here was an error of the disk: there is nothing left to save.
-        let _ = ended.await;
+        watching.iter().for_each(JoinHandle::abort);
+        let mut threads = 0;
+        if let Some(messenger) = &api.messenger {
+            messenger.end();
+            threads += 1;
+        }
+        if let Some(mailbox) = &api.mailbox {
+            mailbox.end();
+            threads += 1;
+        }
+        for _ in 0..threads {
+            // An error here was an error of the disk: there is nothing left to save.
+            let _ = ended.recv().await;
+        }
         api.network.clone().shutdown().await;
         api.store.close();
         let _ = std::fs::remove_file(&socket);
         drop(home);
     }
+}
+
+/// Those of a person and those of a host: a home may become both.
+fn all_tables() -> Vec<&'static rows::Table> {
+    let mut tables = rows::tables();
+    tables.extend(rows::mailbox::tables());
+    tables
 }
 
 fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
@@ -151,21 +217,24 @@ fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
         cache_bytes: config.cache.unwrap_or(Options::DEFAULT_CACHE_BYTES),
         data_key: DataKey::take(&mut key),
     };
-    Store::open(Options { place, tables: rows::tables() }).map_err(|error| match error {
+    Store::open(Options { place, tables: all_tables() }).map_err(|error| match error {
         OpenError::Io(_) | OpenError::Random => Error::Io(error.to_string()),
         _ => Error::StoreDamaged(error.to_string()),
     })
 }
 
-type Told = mpsc::Receiver<godwit_protocol::machine::NetworkInput>;
+type Told = mpsc::Receiver<NetworkInput>;
+
+/// A network that listens, and what it tells.
+struct Heard {
+    network: Network,
+    endpoint: Told,
+    host: Told,
+}
 
 /// Listens where it was asked to; where any port would do, on the port of the last time if it is
 /// free, so that contacts find the node again.
-async fn start_network(
-    home: &OpenHome,
-    config: &Config,
-    store: &Store,
-) -> Result<(Network, Told), Error> {
+async fn start_network(home: &OpenHome, config: &Config, store: &Store) -> Result<Heard, Error> {
     let known: Option<Vec<Address>> = load(&store.reader(), &HOME, ADDRESSES).unwrap_or_default();
     let kept = kept_ports(&config.listeners(), &known.unwrap_or_default());
     match listen(home, config, kept).await {
@@ -180,11 +249,63 @@ async fn listen(
     home: &OpenHome,
     config: &Config,
     listen: Vec<Address>,
-) -> Result<(Network, Told), NetworkError> {
-    let (sender, told) = mpsc::channel(NETWORK_QUEUE);
+) -> Result<Heard, NetworkError> {
+    let (to_endpoint, endpoint) = mpsc::channel(NETWORK_QUEUE);
+    let (to_host, host) = mpsc::channel(NETWORK_QUEUE);
+    let sinks = Sinks {
+        endpoint: home.account.as_ref().map(|_| to_endpoint),
+        host: config.hosting.map(|_| to_host),
+    };
     let network = config.network.clone();
     let settings = NetworkConfig { node_key: home.node_key.clone(), network, listen };
-    Ok((Network::start(settings, sender).await?, told))
+    Ok(Heard { network: Network::start(settings, sinks).await?, endpoint, host })
+}
+
+/// The hosts that `join` wrote down.
+fn choices(config: &Config) -> Vec<HostChoice> {
+    let choice = |link: &HostLink| HostChoice {
+        host: link.host,
+        addresses: link.addresses.clone(),
+        token: link.token,
+    };
+    config.hosts.iter().map(choice).collect()
+}
+
+/// This host's link without a token.
+fn host_link(network: &Network, config: &Config, announced: &[Address]) -> HostLink {
+    HostLink {
+        host: network.host_id(),
+        network: config.network.clone(),
+        addresses: announced.iter().take(MAX_HOST_ADDRESSES).cloned().collect(),
+        token: None,
+    }
+}
+
+/// Writes a new link to the card, for `id`; a card that cannot be written keeps the old one.
+fn keep_link(home: Arc<OpenHome>) -> Box<dyn Fn(&str) + Send> {
+    Box::new(move |link| {
+        let written = home
+            .read_card()
+            .and_then(|card| home.write_card(&Card { link: link.to_owned(), ..card }));
+        if written.is_err() {
+            tracing::warn!("the card of this home cannot be written");
+        }
+    })
+}
+
+/// Looks at the room on the disk every ten seconds; a host takes nothing new below the floor.
+async fn watch_space(mailbox: Arc<Mailbox>, folder: PathBuf, floor: Option<u64>) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(10));
+    let mut was_low = false;
+    loop {
+        ticks.tick().await;
+        let Ok(room) = space::of(&folder) else { continue };
+        let low = room.free < floor.unwrap_or_else(|| room.floor());
+        if low != was_low {
+            was_low = low;
+            mailbox.space(low);
+        }
+    }
 }
 
 fn unheard(error: NetworkError) -> Error {
@@ -205,13 +326,13 @@ fn kept_ports(wanted: &[Address], known: &[Address]) -> Vec<Address> {
     wanted.iter().map(|address| keep(address).unwrap_or_else(|| address.clone())).collect()
 }
 
-/// Carries what the network tells to the loop; a full loop slows the peers.
-fn forward(messenger: Arc<Messenger>, mut told: Told) -> Result<(), Error> {
+/// Carries what the network tells to a loop; a full loop slows the peers.
+fn forward(mut told: Told, take: impl Fn(NetworkInput) + Send + 'static) -> Result<(), Error> {
     std::thread::Builder::new()
         .name("forward".to_owned())
         .spawn(move || {
             while let Some(input) = told.blocking_recv() {
-                messenger.network(input);
+                take(input);
             }
         })
         .map(drop)

@@ -16,14 +16,15 @@ use super::shapes;
 pub struct Events {
     api: Arc<Api>,
     after: u64,
-    changed: watch::Receiver<u64>,
+    /// `None` at a host without an account, where nothing of this kind happens.
+    changed: Option<watch::Receiver<u64>>,
     ready: VecDeque<(u64, Value)>,
 }
 
 impl Events {
     /// Reads on after a change, or begins with what comes from now on.
     pub(crate) fn new(api: Arc<Api>, after: Option<u64>) -> Result<Self, RowsError> {
-        let changed = api.messenger.changed();
+        let changed = api.messenger.as_ref().map(|messenger| messenger.changed());
         let last = query::last_change(&api.reader)?;
         let after = after.map_or(last, |after| after.min(last));
         Ok(Self { api, after, changed, ready: VecDeque::new() })
@@ -37,21 +38,25 @@ impl Events {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            self.changed.borrow_and_update();
+            let Some(changed) = &mut self.changed else { return std::future::pending().await };
+            changed.borrow_and_update();
             self.read().ok()?;
-            if self.ready.is_empty() {
-                self.changed.changed().await.ok()?;
+            if self.ready.is_empty()
+                && let Some(changed) = &mut self.changed
+            {
+                changed.changed().await.ok()?;
             }
         }
     }
 
     fn read(&mut self) -> Result<(), RowsError> {
+        let Some(own) = self.api.own else { return Ok(()) };
         for (number, change) in query::changes(&self.api.reader, self.after)? {
             self.after = number;
             let mut event = shapes::change(&change);
             if let Change::Message(sender, conversation, id) = change {
                 let key = MessageKey { id, conversation, sender };
-                let Some(view) = query::message(&self.api.reader, self.api.own, key)? else {
+                let Some(view) = query::message(&self.api.reader, own, key)? else {
                     continue;
                 };
                 event = shapes::message(&view);

@@ -5,6 +5,7 @@
 
 mod client;
 mod events;
+mod hosting;
 mod server;
 mod shapes;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use godwit_protocol::id::AccountId;
+use godwit_protocol::identity::HostLink;
 use godwit_store::{Reader, Store};
 use serde_json::Value;
 use tokio::net::UnixListener;
@@ -22,15 +24,16 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::network::Network;
-use crate::service::Messenger;
+use crate::service::{Mailbox, Messenger};
 
 pub use client::{Client, EventStream};
 pub use events::Events;
 
 /// What the routes stand on.
 pub(crate) struct Api {
-    pub(crate) own: AccountId,
-    pub(crate) messenger: Arc<Messenger>,
+    pub(crate) own: Option<AccountId>,
+    pub(crate) messenger: Option<Arc<Messenger>>,
+    pub(crate) mailbox: Option<Arc<Mailbox>>,
     pub(crate) store: Arc<Store>,
     pub(crate) reader: Reader,
     pub(crate) network: Network,
@@ -40,13 +43,14 @@ pub(crate) struct Api {
 
 /// What does not change while a node runs.
 pub(crate) struct Facts {
-    pub(crate) account: String,
-    pub(crate) device: String,
+    pub(crate) account: Option<String>,
+    pub(crate) device: Option<String>,
     pub(crate) peer_id: String,
     pub(crate) network: String,
     pub(crate) listen: Vec<String>,
     pub(crate) announced: Vec<String>,
     pub(crate) protection: &'static str,
+    pub(crate) host_link: HostLink,
 }
 
 /// Serves the API on a socket; a file that is there is stale, since the home's lock is ours.

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /v1/status`, `/v1/link` | what the node is doing; the own link with present addresses |
 //! | `GET`, `POST /v1/contacts`, `POST …/show …/accept …/rename …/remove` | the address book |
+//! | `POST /v1/contacts/invite` | a link for one stranger |
+//! | `GET`, `POST /v1/hosts`, `POST /v1/hosts/drop` | the hosts that keep this device's mail |
+//! | `POST /v1/hosting/invites`, `GET …/owners`, `POST …/remove` | what an operator does |
 //! | `POST /v1/messages` | one text, or an array of at most 256 in one commit |
 //! | `POST /v1/inbox`, `GET /v1/messages/{id}/why` | messages in order; the life of one |
 //! | `GET /v1/events` | server-sent events, resumable by id |
@@ -23,11 +26,11 @@ use serde_json::{Value, json};
 
 use godwit_protocol::endpoint::query::{self, InboxQuery};
 use godwit_protocol::endpoint::{Code, Command, OutgoingText, Refusal, Reply};
-use godwit_protocol::id::MessageId;
+use godwit_protocol::id::{AccountId, MessageId};
 use godwit_protocol::rows::RowsError;
 
 use super::events::Events;
-use super::{Api, shapes};
+use super::{Api, hosting, shapes};
 
 /// The most that one request may have, in bytes: 256 texts of the longest kind, escaped.
 const MAX_REQUEST: usize = 32 << 20;
@@ -36,11 +39,11 @@ const MAX_TEXTS: usize = 256;
 /// Messages in one answer.
 const MAX_PAGE: usize = 1_000;
 
-type Shared = State<Arc<Api>>;
-type Answer = Result<Json<Value>, Failure>;
+pub(super) type Shared = State<Arc<Api>>;
+pub(super) type Answer = Result<Json<Value>, Failure>;
 
 /// A refusal as an HTTP answer.
-struct Failure(Refusal);
+pub(super) struct Failure(Refusal);
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
@@ -76,6 +79,12 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/contacts/accept", post(accept_contact))
         .route("/v1/contacts/rename", post(rename_contact))
         .route("/v1/contacts/remove", post(remove_contact))
+        .route("/v1/contacts/invite", post(hosting::invite_contact))
+        .route("/v1/hosts", get(hosting::hosts).post(hosting::use_hosts))
+        .route("/v1/hosts/drop", post(hosting::drop_host))
+        .route("/v1/hosting/invites", post(hosting::invite))
+        .route("/v1/hosting/owners", get(hosting::owners))
+        .route("/v1/hosting/remove", post(hosting::remove))
         .route("/v1/messages", post(send))
         .route("/v1/messages/{id}/why", get(why))
         .route("/v1/inbox", post(inbox))
@@ -90,15 +99,26 @@ async fn unknown() -> Failure {
     Failure(Refusal::new(Code::Unsupported, message, "godwit --help"))
 }
 
-async fn ask(api: &Api, command: Command) -> Result<Reply, Failure> {
-    match api.messenger.ask(command).await {
+pub(super) async fn ask(api: &Api, command: Command) -> Result<Reply, Failure> {
+    let Some(messenger) = &api.messenger else { return Err(no_account()) };
+    match messenger.ask(command).await {
         Ok(result) => result.map_err(Failure),
         Err(_) => Err(Refusal::new(Code::Busy, "the node is busy or ending", "try again").into()),
     }
 }
 
+/// What needs an account, at a host's home.
+fn no_account() -> Failure {
+    let message = "this home has no account: it hosts mailboxes";
+    Refusal::new(Code::NoAccount, message, "godwit init in another home").into()
+}
+
+fn own(api: &Api) -> Result<AccountId, Failure> {
+    api.own.ok_or_else(no_account)
+}
+
 /// The body of a request as a type, with our own error instead of the library's.
-fn body<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+pub(super) fn body<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|error| {
         Refusal::new(Code::Usage, format!("the request is malformed: {error}"), "docs/api.md")
             .into()
@@ -106,9 +126,8 @@ fn body<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
 }
 
 async fn status(State(api): Shared) -> Answer {
-    let Reply::Status(status) = ask(&api, Command::Status).await? else { return other() };
     let store = api.store.stats().ok();
-    Ok(Json(json!({
+    let mut value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "state": "running",
         "account": api.facts.account,
@@ -121,15 +140,29 @@ async fn status(State(api): Shared) -> Answer {
         "peers": api.network.links(),
         "dht": null,
         "hosts": [],
-        "k": status.k,
-        "outbox": shapes::outbox(&status),
-        "hosting": null,
+        "k": null,
+        "outbox": null,
+        "hosting": hosting::status(&api).await?,
         "keystore": {"protection": api.facts.protection},
         "store": {"engine": "sled", "bytes": store.map(|stats| stats.bytes)},
-        "faults": shapes::faults(&status),
-        "warnings": status.warnings,
+        "faults": null,
+        "warnings": [],
         "uptime_s": api.clock.since_start().0 / 1_000,
-    })))
+    });
+    if api.messenger.is_some() {
+        let Reply::Status(status) = ask(&api, Command::Status).await? else { return other() };
+        let more = [
+            ("hosts", status.hosts.iter().map(shapes::host).collect()),
+            ("k", json!(status.k)),
+            ("outbox", shapes::outbox(&status)),
+            ("faults", shapes::faults(&status)),
+            ("warnings", json!(status.warnings)),
+        ];
+        if let Some(object) = value.as_object_mut() {
+            object.extend(more.map(|(key, value): (&str, Value)| (key.to_owned(), value)));
+        }
+    }
+    Ok(Json(value))
 }
 
 async fn link(State(api): Shared) -> Answer {
@@ -140,7 +173,7 @@ async fn link(State(api): Shared) -> Answer {
 }
 
 async fn contacts(State(api): Shared) -> Answer {
-    let all = query::contacts(&api.reader, api.own)?;
+    let all = query::contacts(&api.reader, own(&api)?)?;
     Ok(Json(all.iter().map(shapes::contact).collect()))
 }
 
@@ -163,7 +196,7 @@ struct Who {
 
 async fn show_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
     let Who { who, .. } = body(value)?;
-    let view = query::contact(&api.reader, api.own, &who)??;
+    let view = query::contact(&api.reader, own(&api)?, &who)??;
     Ok(Json(shapes::contact(&view)))
 }
 
@@ -247,7 +280,7 @@ struct Inbox {
 async fn inbox(State(api): Shared, Json(value): Json<Value>) -> Answer {
     let wanted: Inbox = body(value)?;
     let with = match &wanted.with {
-        Some(who) => Some(query::contact(&api.reader, api.own, who)??.account),
+        Some(who) => Some(query::contact(&api.reader, own(&api)?, who)??.account),
         None => None,
     };
     let query = InboxQuery {
@@ -256,7 +289,7 @@ async fn inbox(State(api): Shared, Json(value): Json<Value>) -> Answer {
         limit: wanted.limit.unwrap_or(50).min(MAX_PAGE),
         unread: wanted.unread,
     };
-    let views = query::inbox(&api.reader, api.own, &query)?;
+    let views = query::inbox(&api.reader, own(&api)?, &query)?;
     if let Some(from) = with.filter(|_| !wanted.peek) {
         let unread = views
             .iter()
@@ -290,6 +323,6 @@ fn contact(reply: Reply) -> Answer {
     }
 }
 
-fn other() -> Answer {
+pub(super) fn other() -> Answer {
     Err(Refusal::new(Code::Inner, "the node answered something else", "godwit status").into())
 }

@@ -1,9 +1,10 @@
 //! The JSON of what is shown: the field names of CLI.md.
 
 use godwit_protocol::endpoint::{
-    Change, ContactView, EndpointStatus, MessageView, Refusal, SentMessage, Why,
+    Change, ContactView, EndpointStatus, HostView, MessageView, Refusal, SentMessage, Why,
 };
 use godwit_protocol::identity::{account_text, peer_id_text};
+use godwit_protocol::mailbox::host::OwnerView;
 use godwit_protocol::time::UnixMillis;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -76,6 +77,31 @@ pub(super) fn why(why: &Why) -> Value {
         "state": why.state.as_str(),
         "reason": why.reason.map(|reason| reason.as_str()),
         "steps": steps,
+    })
+}
+
+pub(super) fn hosts(hosts: &[HostView], k: u8) -> Value {
+    json!({"hosts": hosts.iter().map(host).collect::<Vec<_>>(), "k": k})
+}
+
+pub(super) fn host(view: &HostView) -> Value {
+    json!({
+        "peer_id": peer_id_text(&view.host),
+        "addresses": view.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "state": view.state.as_str(),
+        "last_seen": view.last_seen.map(instant),
+        "lost_state_at": view.lost_state_at.map(instant),
+        "broken_word_at": null,
+    })
+}
+
+pub(super) fn owner(view: &OwnerView) -> Value {
+    json!({
+        "owner": view.owner.to_string(),
+        "queues": view.queues,
+        "envelopes": view.envelopes,
+        "bytes": view.bytes,
+        "last_seen": instant(view.last_seen.start()),
     })
 }
 

@@ -86,6 +86,23 @@ pub(super) async fn run(
     let _ = inputs.send(NetworkInput::LinkDown { link }).await;
 }
 
+/// Carries what is queued for a looped-back link to its other end, until either ends.
+pub(super) async fn carry(mut task: LinkTask, other: LinkId, inputs: &mpsc::Sender<NetworkInput>) {
+    let kill = Arc::clone(&task.kill);
+    let frames = async {
+        while let Some(bytes) = task.frames.recv().await {
+            task.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+            if inputs.send(NetworkInput::Frame { link: other, bytes }).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = frames => {}
+        () = kill.notified() => {}
+    }
+}
+
 async fn read(
     reader: ReadHalf<Stream>,
     link: LinkId,

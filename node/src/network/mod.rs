@@ -69,6 +69,31 @@ pub enum NetworkError {
     Io(String),
 }
 
+/// Who is told what happens: streams that this node opened and accepted direct ones go to the
+/// endpoint, accepted mailbox ones to the host. Without one, its streams are not accepted.
+#[derive(Debug, Clone, Default)]
+pub struct Sinks {
+    /// The endpoint.
+    pub endpoint: Option<mpsc::Sender<NetworkInput>>,
+    /// The mailbox host.
+    pub host: Option<mpsc::Sender<NetworkInput>>,
+}
+
+impl From<mpsc::Sender<NetworkInput>> for Sinks {
+    fn from(endpoint: mpsc::Sender<NetworkInput>) -> Self {
+        Self { endpoint: Some(endpoint), host: None }
+    }
+}
+
+impl Sinks {
+    fn of(&self, kind: StreamKind, opener: Opener) -> Option<&mpsc::Sender<NetworkInput>> {
+        match (kind, opener) {
+            (StreamKind::Mailbox, Opener::Them) => self.host.as_ref(),
+            _ => self.endpoint.as_ref(),
+        }
+    }
+}
+
 /// A running network; clones are the same one.
 #[derive(Clone)]
 pub struct Network {
@@ -78,7 +103,8 @@ pub struct Network {
 struct Shared {
     host: HostId,
     direct: StreamProtocol,
-    inputs: mpsc::Sender<NetworkInput>,
+    mailbox: StreamProtocol,
+    sinks: Sinks,
     orders: mpsc::UnboundedSender<Order>,
     control: Control,
     links: Mutex<Links>,
@@ -86,6 +112,7 @@ struct Shared {
     listen: Vec<Address>,
     runtime: tokio::runtime::Handle,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    accepting: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -102,21 +129,28 @@ impl Network {
     /// lacks is no error while another listener works.
     pub async fn start(
         config: NetworkConfig,
-        inputs: mpsc::Sender<NetworkInput>,
+        sinks: impl Into<Sinks>,
     ) -> Result<Self, NetworkError> {
-        let name = format!("/godwit/{}/direct/1", config.network);
-        let direct = StreamProtocol::try_from_owned(name)
-            .map_err(|error| NetworkError::Io(error.to_string()))?;
+        let sinks = sinks.into();
+        let direct = protocol(&config.network, "direct")?;
+        let mailbox = protocol(&config.network, "mailbox")?;
         let (orders, received) = mpsc::unbounded_channel();
         let started = swarm::start(&config, received).await?;
         let mut control = started.control;
-        let mut incoming =
-            control.accept(direct.clone()).map_err(|error| NetworkError::Io(error.to_string()))?;
+        let mut incoming = Vec::new();
+        for (kind, name) in [(StreamKind::Direct, &direct), (StreamKind::Mailbox, &mailbox)] {
+            if sinks.of(kind, Opener::Them).is_some() {
+                let accepted = control.accept(name.clone());
+                let streams = accepted.map_err(|error| NetworkError::Io(error.to_string()))?;
+                incoming.push((kind, streams));
+            }
+        }
         let network = Self {
             shared: Arc::new(Shared {
                 host: started.host,
                 direct,
-                inputs,
+                mailbox,
+                sinks,
                 orders,
                 control,
                 links: Mutex::default(),
@@ -124,15 +158,18 @@ impl Network {
                 listen: started.listen,
                 runtime: tokio::runtime::Handle::current(),
                 tasks: Mutex::new(vec![started.task]),
+                accepting: Mutex::default(),
             }),
         };
-        let accepting = network.clone();
-        let task = tokio::spawn(async move {
-            while let Some((peer, stream)) = incoming.next().await {
-                accepting.accepted(peer, stream);
-            }
-        });
-        network.tasks().push(task);
+        for (kind, mut streams) in incoming {
+            let accepting = network.clone();
+            let task = tokio::spawn(async move {
+                while let Some((peer, stream)) = streams.next().await {
+                    accepting.accepted(peer, kind, stream);
+                }
+            });
+            network.shared.accepting.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        }
         Ok(network)
     }
 
@@ -169,6 +206,11 @@ impl Network {
                 // What is queued leaves first: the writer ends when its handle is gone.
                 self.open_links().open.remove(&link);
             }
+            NetworkOutput::Dial { peer, kind: StreamKind::Mailbox, .. }
+                if peer == self.shared.host && self.shared.sinks.host.is_some() =>
+            {
+                self.loop_back();
+            }
             NetworkOutput::Dial { peer, kind, addresses } => {
                 let network = self.clone();
                 self.shared.runtime.spawn(async move {
@@ -177,9 +219,8 @@ impl Network {
                         Ok(opened) => opened.is_none(),
                         Err(_) => true,
                     };
-                    if failed {
-                        let input = NetworkInput::DialFailed { peer, kind };
-                        let _ = network.shared.inputs.send(input).await;
+                    if failed && let Some(sink) = &network.shared.sinks.endpoint {
+                        let _ = sink.send(NetworkInput::DialFailed { peer, kind }).await;
                     }
                 });
             }
@@ -189,6 +230,10 @@ impl Network {
     /// Sends what is queued, closes every link and ends.
     pub async fn shutdown(self) {
         self.open_links().open.clear();
+        let accepting = core::mem::take(
+            &mut *self.shared.accepting.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        accepting.iter().for_each(JoinHandle::abort);
         let _ = self.shared.orders.send(Order::End);
         let tasks = core::mem::take(&mut *self.tasks());
         for mut task in tasks.into_iter().rev() {
@@ -200,18 +245,23 @@ impl Network {
 
     /// Opens a stream; `None` if it does not open. `LinkUp` is told before this returns.
     async fn dial(&self, peer: HostId, kind: StreamKind, addresses: Vec<Address>) -> Option<()> {
-        let id = translate::peer_id(&peer).filter(|_| kind == StreamKind::Direct)?;
+        let id = translate::peer_id(&peer)?;
+        let name = match kind {
+            StreamKind::Direct => &self.shared.direct,
+            StreamKind::Mailbox => &self.shared.mailbox,
+        };
         let parsed = addresses.iter().filter_map(translate::multiaddr).collect();
         let (answer, connected) = oneshot::channel();
         self.shared.orders.send(Order::Connect { peer: id, addresses: parsed, answer }).ok()?;
         let remote = connected.await.ok()??;
         let mut control = self.shared.control.clone();
-        let stream = control.open_stream(id, self.shared.direct.clone()).await.ok()?;
-        self.run_link(id, peer, stream, Opener::Us, translate::address(&remote));
+        let stream = control.open_stream(id, name.clone()).await.ok()?;
+        let address = translate::address(&remote);
+        self.run_link((id, peer), stream, (kind, Opener::Us), address);
         Some(())
     }
 
-    fn accepted(&self, peer: PeerId, stream: Stream) {
+    fn accepted(&self, peer: PeerId, kind: StreamKind, stream: Stream) {
         let Some(host) = translate::host_id(&peer) else { return };
         {
             let mut links = self.open_links();
@@ -222,30 +272,61 @@ impl Network {
             }
             *of_peer = of_peer.saturating_add(1);
         }
-        self.run_link(peer, host, stream, Opener::Them, None);
+        self.run_link((peer, host), stream, (kind, Opener::Them), None);
     }
 
     fn run_link(
         &self,
-        id: PeerId,
-        peer: HostId,
+        (id, peer): (PeerId, HostId),
         stream: Stream,
-        opener: Opener,
+        (kind, opener): (StreamKind, Opener),
         address: Option<Address>,
     ) {
+        let Some(inputs) = self.shared.sinks.of(kind, opener).cloned() else { return };
         let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
         let (handle, task) = LinkHandle::new();
         self.open_links().open.insert(link, handle);
         let network = self.clone();
         self.shared.runtime.spawn(async move {
-            let inputs = network.shared.inputs.clone();
-            let kind = StreamKind::Direct;
             let up = NetworkInput::LinkUp { link, peer, kind, opener, address };
             if inputs.send(up).await.is_ok() {
                 link::run(stream, link, task, inputs).await;
             }
             network.forget(link, id, opener);
         });
+    }
+
+    /// A stream from this node's endpoint to its own host: nobody dials itself.
+    fn loop_back(&self) {
+        let sinks = &self.shared.sinks;
+        let (Some(endpoint), Some(host)) = (sinks.endpoint.clone(), sinks.host.clone()) else {
+            return;
+        };
+        let new = || LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
+        let (here, there) = (new(), new());
+        let (to_host, from_here) = LinkHandle::new();
+        let (to_endpoint, from_there) = LinkHandle::new();
+        {
+            let mut links = self.open_links();
+            links.open.insert(here, to_host);
+            links.open.insert(there, to_endpoint);
+        }
+        for (link, opener, sink, other_link, other, task) in [
+            (here, Opener::Us, &endpoint, there, &host, from_here),
+            (there, Opener::Them, &host, here, &endpoint, from_there),
+        ] {
+            let (sink, other) = (sink.clone(), other.clone());
+            let (network, peer, kind) = (self.clone(), self.shared.host, StreamKind::Mailbox);
+            self.shared.runtime.spawn(async move {
+                let up = NetworkInput::LinkUp { link, peer, kind, opener, address: None };
+                if sink.send(up).await.is_ok() {
+                    link::carry(task, other_link, &other).await;
+                }
+                network.open_links().open.remove(&link);
+                network.open_links().open.remove(&other_link);
+                let _ = sink.send(NetworkInput::LinkDown { link }).await;
+            });
+        }
     }
 
     fn forget(&self, link: LinkId, peer: PeerId, opener: Opener) {
@@ -268,6 +349,11 @@ impl Network {
     fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn protocol(network: &NetworkName, name: &str) -> Result<StreamProtocol, NetworkError> {
+    StreamProtocol::try_from_owned(format!("/godwit/{network}/{name}/1"))
+        .map_err(|error| NetworkError::Io(error.to_string()))
 }
 
 #[cfg(test)]

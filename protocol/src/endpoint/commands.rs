@@ -11,13 +11,14 @@ use super::{
 };
 use crate::content::{Kind, Text};
 use crate::id::{AccountId, DeviceId, MessageId};
-use crate::identity::{ContactLink, LinkHead};
+use crate::identity::ContactLink;
 use crate::limits::MAX_TEXT;
 use crate::machine::Output;
 use crate::rows::RowsError;
 use crate::rows::message::{CONVERSATIONS, ConversationRow, MESSAGES, MessageKey, MessageRow};
 use crate::rows::outbox::Carried;
 use crate::rows::typed::{load, save};
+use crate::time::Millis;
 
 impl Endpoint {
     /// Carries a command out; its answer leaves when what it did is on disk.
@@ -49,12 +50,11 @@ impl Endpoint {
                 Err(refusal) => Err(refusal),
             },
             Command::MarkRead { from, messages } => self.mark_read(cx, from, &messages)?,
-            Command::Status => Ok(Reply::Status(self.status())),
+            Command::Status => Ok(Reply::Status(self.status(cx))),
             Command::LinkHere => Ok(Reply::Link(self.link_here())),
-            Command::Invite | Command::UseHosts { .. } | Command::DropHost { .. } => {
-                let message = "mailbox hosts are not in this version yet";
-                Err(Refusal::new(Code::Unsupported, message, "godwit id --here"))
-            }
+            Command::Invite => Ok(self.make_invite(cx)?),
+            Command::UseHosts { hosts, k } => self.use_hosts(cx, hosts, k)?,
+            Command::DropHost { host } => self.drop_host(cx, host)?,
         };
         cx.out.push(Output::After(Effect::Reply { request, result }));
         Ok(())
@@ -108,7 +108,11 @@ impl Endpoint {
         self.place(cx, key, row)?;
         for device in self.lanes_of(account) {
             let carried = Carried::Message(key);
-            self.queue(cx, device, NewLine { carried, message: id, kind: Kind::TEXT })?;
+            self.queue(
+                cx,
+                device,
+                NewLine { carried, message: id, kind: Kind::TEXT, delay: Millis(0) },
+            )?;
         }
         Ok(Ok(SentMessage { id, conversation, state: MessageState::Queued }))
     }
@@ -202,32 +206,23 @@ impl Endpoint {
         Ok(Ok(Reply::Done))
     }
 
-    fn status(&self) -> EndpointStatus {
+    fn status(&self, cx: &Cx<'_>) -> EndpointStatus {
         let lines = self.lanes.values().flat_map(|lane| lane.lines.values());
-        let queued = lines.filter(|row| matches!(row.carried, Carried::Message(_))).count();
+        let messages = lines.filter(|row| matches!(row.carried, Carried::Message(_)));
+        let (deposited, queued): (Vec<_>, Vec<_>) = messages.partition(|row| row.deposited);
         EndpointStatus {
-            queued: u64::try_from(queued).unwrap_or(u64::MAX),
-            deposited: 0,
-            hosts: Vec::new(),
-            k: 1,
+            queued: u64::try_from(queued.len()).unwrap_or(u64::MAX),
+            deposited: u64::try_from(deposited.len()).unwrap_or(u64::MAX),
+            hosts: self.host_views(cx),
+            k: self.k(),
             faults: self.counters.faults,
             warnings: Vec::new(),
-            clock_doubted: false,
+            clock_doubted: self.clock.is_doubted(),
         }
     }
 
     fn link_here(&self) -> String {
-        let head = self.me.chain.head();
         let direct = self.addresses.iter().map(|address| (self.me.host, address.clone()));
-        ContactLink {
-            account: self.me.account,
-            network: self.me.network.clone(),
-            head: LinkHead { seq: head.seq, hash: head.short() },
-            hosts: Vec::new(),
-            bootstrap: Vec::new(),
-            direct: direct.collect(),
-            invite: None,
-        }
-        .to_string()
+        ContactLink { direct: direct.collect(), ..self.contact_link() }.to_string()
     }
 }

@@ -6,6 +6,7 @@ use super::machine::{Cx, Endpoint};
 use super::{Change, Code, ContactState, ContactView, Reason, Refusal};
 use crate::id::{AccountId, ConversationId, DeviceId};
 use crate::identity::{ContactLink, Name, account_text};
+use crate::machine::StreamKind;
 use crate::rows::contact::ContactRow;
 use crate::rows::message::{CONVERSATIONS, MESSAGES, MessageKey, TIMELINE};
 use crate::rows::outbox::{OUTBOX, line_key};
@@ -107,7 +108,7 @@ impl Endpoint {
             Some(contact) => contact,
             None => ContactRow {
                 state: ContactState::Requested,
-                reason: Some(if link.direct.is_empty() {
+                reason: Some(if link.direct.is_empty() && link.hosts.is_empty() {
                     Reason::NoMailbox
                 } else {
                     Reason::Resolving
@@ -115,6 +116,14 @@ impl Endpoint {
                 ..stranger(account, cx.now.wall)
             },
         };
+        contact.invite = link.invite.or(contact.invite);
+        for (host, address) in link.hosts {
+            match contact.link_hosts.iter_mut().find(|(known, _)| *known == host) {
+                Some((_, addresses)) if !addresses.contains(&address) => addresses.push(address),
+                Some(_) => {}
+                None => contact.link_hosts.push((host, vec![address])),
+            }
+        }
         contact.link_head = Some((link.head.seq, link.head.hash));
         if !link.direct.is_empty() {
             contact.link_direct =
@@ -129,7 +138,10 @@ impl Endpoint {
         }
         let state = contact.state;
         for (peer, _) in &contact.link_direct {
-            self.dials.remove(peer);
+            self.dials.remove(&(*peer, StreamKind::Direct));
+        }
+        for (host, _) in &contact.link_hosts {
+            self.dials.remove(&(*host, StreamKind::Mailbox));
         }
         self.contacts.insert(account, contact);
         self.save_contact(cx, account)?;

@@ -7,6 +7,9 @@
 
 use serde_bytes::ByteBuf;
 
+use subtle::ConstantTimeEq;
+
+use super::hosts::Arrival;
 use super::machine::{Cx, Endpoint};
 use super::outbox::NewLine;
 use super::receive::Taken;
@@ -15,16 +18,18 @@ use super::{Change, ContactState};
 use crate::content::{ContactRequest, Content, Kind, Profile, Reachability};
 use crate::conversation::Mode;
 use crate::envelope::{Bucket, Envelope, peek_key_id, seal, sealed_message_length, unseal};
-use crate::id::{AccountId, DeviceId, MessageId};
+use crate::id::{AccountId, DeviceId, MessageId, SessionId};
 use crate::identity::Chain;
-use crate::machine::{Address, LinkId};
-use crate::record::Manifest;
+use crate::machine::{Address, LinkId, StreamKind};
+use crate::mailbox::accept_proof;
+use crate::record::AccountRecord;
 use crate::rows::contact::{ContactRow, DeviceRow};
-use crate::rows::home::{ADDRESSES, HOME};
+use crate::rows::home::{ADDRESSES, HOME, INVITES, InviteRow};
 use crate::rows::outbox::Carried;
-use crate::rows::typed::{load, save};
+use crate::rows::typed::{load, load_all, save};
 use crate::rows::{ReadRows, RowsError};
 use crate::session::{Bundle, Cause, Pqxdh, Purpose, Started, Via, initiate, respond};
+use crate::time::Millis;
 
 impl Endpoint {
     /// The device under which lines wait while no device of an account is known.
@@ -41,16 +46,25 @@ impl Endpoint {
         records: &[ByteBuf],
     ) -> Result<(), RowsError> {
         let Some(contact) = self.contacts.get(&account) else { return Ok(()) };
-        let Some((chain, bundle)) = self.checked_card(cx, account, contact, records) else {
+        let Some((record, bundle)) = self.checked_card(cx, account, contact, records) else {
             return Ok(());
         };
+        let chain = record.chain();
         if !contact.devices.is_empty() {
             return Ok(());
         }
         let device = bundle.device_id();
-        let peer = self.links.get(&link).map(|link| link.peer);
+        let direct = self.links.get(&link).filter(|link| link.kind == StreamKind::Direct);
+        let peer = direct.map(|link| link.peer);
+        if peer.is_some() {
+            self.arrival = Arrival::Direct(link);
+        }
         if let Some(contact) = self.contacts.get_mut(&account) {
             contact.chain = ByteBuf::from(chain.to_bytes());
+            for host in record.hosts() {
+                contact.link_hosts.retain(|(known, _)| *known != host.host);
+                contact.link_hosts.push((host.host, host.addresses.clone()));
+            }
             let addresses = contact
                 .link_direct
                 .iter()
@@ -64,7 +78,9 @@ impl Endpoint {
         self.save_contact(cx, account)?;
         self.request(cx, account, &bundle)?;
         self.move_lane(cx, Self::waiting_room(account), device)?;
-        self.recognise(link, device);
+        if peer.is_some() {
+            self.recognise(device);
+        }
         Ok(())
     }
 
@@ -74,9 +90,11 @@ impl Endpoint {
         account: AccountId,
         contact: &ContactRow,
         records: &[ByteBuf],
-    ) -> Option<(Chain, Bundle)> {
-        let [chain, bundle, ..] = records else { return None };
-        let chain = Chain::from_bytes(chain).ok().filter(|chain| chain.account() == account)?;
+    ) -> Option<(AccountRecord, Bundle)> {
+        let [record, bundle, ..] = records else { return None };
+        let record = AccountRecord::from_bytes(record, self.net()).ok()?;
+        record.check_time(cx.now.wall).ok().filter(|()| record.account() == account)?;
+        let chain = record.chain();
         let head = chain.head();
         if contact.link_head.is_some_and(|named| named != (head.seq, head.short())) {
             return None;
@@ -87,7 +105,7 @@ impl Endpoint {
         devices.find(|device| {
             device.signer == bundle.device_key() && device.identity == bundle.ik()
         })?;
-        Some((chain, bundle))
+        Some((record, bundle))
     }
 
     /// Begins a session and queues the sealed request.
@@ -106,9 +124,10 @@ impl Endpoint {
         let Ok(started) = started else { return Ok(()) };
         self.sessions.insert(cx.rows, cx.now.wall, device, &started)?;
         self.learn_queues(cx.rows, device)?;
+        let invite = self.contacts.get(&account).and_then(|contact| contact.invite);
         let request = ContactRequest {
             name: self.me.name.clone().unwrap_or_default(),
-            invite: None,
+            invite: invite.map(|invite| accept_proof(&invite, &started.session.id())),
             chain: self.me.chain.to_bytes(),
             manifest: self.manifest(cx).to_bytes(),
             text: String::new(),
@@ -133,7 +152,11 @@ impl Endpoint {
         }
         self.save_contact(cx, account)?;
         let carried = Carried::FirstContact { sealed: ByteBuf::from(sealed) };
-        self.queue(cx, device, NewLine { carried, message, kind: Kind::CONTACT_REQUEST })
+        self.queue(
+            cx,
+            device,
+            NewLine { carried, message, kind: Kind::CONTACT_REQUEST, delay: Millis(0) },
+        )
     }
 
     fn seal_first(
@@ -158,7 +181,6 @@ impl Endpoint {
     pub(super) fn sealed(
         &mut self,
         cx: &mut Cx<'_>,
-        link: LinkId,
         envelope: &Envelope,
     ) -> Result<Taken, RowsError> {
         let bytes = envelope.bytes();
@@ -203,13 +225,33 @@ impl Endpoint {
             });
         match request {
             Some((message, request, chain)) => {
-                self.requested(cx, link, (account, device), message, &request, &chain)?;
+                let invited = self.use_invite(cx, &request, &opened.session)?;
+                self.requested(cx, (account, device), (message, invited), &request, &chain)?;
             }
             // Whoever claims a device that is not its own leaves nothing behind.
             None if strangers => self.sessions.forget(cx.rows, device)?,
             None => {}
         }
         Ok(Taken::Done)
+    }
+
+    /// Whether a request shows an invite of ours that nobody came by; it is used up by that.
+    fn use_invite(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: &ContactRequest,
+        session: &SessionId,
+    ) -> Result<bool, RowsError> {
+        let Some(proof) = request.invite else { return Ok(false) };
+        for (key, row) in load_all::<InviteRow>(cx.rows, &INVITES, &[])? {
+            let Ok(invite) = <[u8; 16]>::try_from(key.as_slice()) else { continue };
+            let good = !row.used && row.expires > cx.now.wall;
+            if good && bool::from(accept_proof(&invite, session).ct_eq(&proof)) {
+                save(cx.rows, &INVITES, &key, &InviteRow { used: true, ..row })?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn key_is_the_known_one(&self, account: AccountId, handshake: &Pqxdh) -> bool {
@@ -223,13 +265,15 @@ impl Endpoint {
     fn requested(
         &mut self,
         cx: &mut Cx<'_>,
-        link: LinkId,
         (account, device): (AccountId, DeviceId),
-        message: MessageId,
+        (message, invited): (MessageId, bool),
         request: &ContactRequest,
         chain: &Chain,
     ) -> Result<(), RowsError> {
-        let peer = self.links.get(&link).map(|link| link.peer);
+        let peer = match self.arrival {
+            Arrival::Direct(link) => self.links.get(&link).map(|link| link.peer),
+            Arrival::Pushed | Arrival::Fetched => None,
+        };
         let known = self.contacts.contains_key(&account);
         if !known {
             self.contacts.insert(account, super::contacts::stranger(account, cx.now.wall));
@@ -246,16 +290,16 @@ impl Endpoint {
         }
         for row in contact.devices.iter_mut().filter(|row| row.device == device) {
             row.peer = peer.or(row.peer);
-            row.manifest = ByteBuf::from(request.manifest.clone());
             row.heard_at = Some(cx.now.wall);
         }
         let state = contact.state;
         self.owners.insert(device, account);
+        self.new_manifest((account, device), request.manifest.clone());
         self.learn_queues(cx.rows, device)?;
-        self.recognise(link, device);
+        self.recognise(device);
         self.move_lane(cx, Self::waiting_room(account), device)?;
         self.suggest_name(cx, account, &request.name)?;
-        if state == ContactState::Pending {
+        if state == ContactState::Pending && !invited {
             self.save_contact(cx, account)?;
             self.changed(Change::Contact(account, Some(state)));
             Ok(())
@@ -302,6 +346,13 @@ impl Endpoint {
             queues: Vec::new(),
         };
         self.drop_lines(cx, device, Kind::REACHABILITY);
+        let contact = self.contacts.get_mut(&account);
+        let row = contact.and_then(|it| it.devices.iter_mut().find(|it| it.device == device));
+        if let Some(row) = row
+            && core::mem::take(&mut row.knows_us)
+        {
+            self.save_contact(cx, account)?;
+        }
         self.queue_content(cx, (account, device), Kind::REACHABILITY, reachability.to_bytes())
     }
 
@@ -318,6 +369,11 @@ impl Endpoint {
             return Ok(());
         }
         save(cx.rows, &HOME, ADDRESSES, &self.addresses)?;
+        self.tell_everybody(cx)
+    }
+
+    /// Every contact learns where this device is reached and where its mail is kept.
+    pub(super) fn tell_everybody(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         let accepted = |contact: &&ContactRow| contact.state == ContactState::Accepted;
         let devices: Vec<DeviceId> = self
             .contacts
@@ -352,17 +408,13 @@ impl Endpoint {
         rows: &dyn ReadRows,
         device: DeviceId,
     ) -> Result<(), RowsError> {
+        self.queues_changed = true;
         self.queues.retain(|_, owner| *owner != device);
         let pair = self.sessions.pair(rows, device)?;
         for root in pair.receiving_roots() {
             self.queues.insert(root.roots.receiving.queue_id(0), device);
         }
         Ok(())
-    }
-
-    fn manifest(&self, cx: &Cx<'_>) -> Manifest {
-        let seq = cx.now.wall.0 / 1_000;
-        Manifest::sign(self.signer(), self.net(), self.device, seq, 1, &[])
     }
 }
 

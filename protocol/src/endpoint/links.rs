@@ -2,29 +2,52 @@
 //!
 //! Source: PROTOCOL §7 "Direct", "Addresses"; §8.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::hosts::{Arrival, Deposited, Gate};
 use super::machine::{Cx, Endpoint};
 use super::{ContactState, Effect};
-use crate::id::{AccountId, Birth, DeviceId, HostId, MessageId};
+use crate::id::{AccountId, Birth, DeviceId, HostId, MessageId, OwnerKey, QueueId};
 use crate::limits::{MAX_CARDS_A_MINUTE, RETRY_FIRST, RETRY_LAST, SWEEP_EVERY};
 use crate::machine::{Address, LinkId, NetworkOutput, Opener, Output, StreamKind};
 use crate::rows::RowsError;
+use crate::rows::contact::ContactRow;
 use crate::time::{Millis, Time};
-use crate::wire::frame::{Answer, Frame, Hello, Refused, Request};
+use crate::wire::frame::{Answer, Frame, Hello, OwnerRole, Refused, Request};
 
 /// What waits for an answer on a link.
 #[derive(Debug)]
 pub(super) enum Asked {
     Card(AccountId),
     Deposit(DeviceId, u64),
+    HostDeposit(Deposited),
+    Open(QueueId),
+    Admit(HostId, OwnerRole),
+    Register(HostId, Vec<QueueId>),
+    Fetch(HostId, OwnerRole),
+    /// Whether it is the last of an own host's two keys.
+    Erase(HostId, bool),
+    /// Whatever the answer is, nothing follows from it.
+    Nothing,
 }
 
-/// An open direct stream.
+/// An open stream.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) peer: HostId,
+    pub(super) kind: StreamKind,
     pub(super) ready: bool,
+    /// What the accepting side said first.
+    pub(super) hello: Option<Hello>,
+    /// Queues of contacts at this host.
+    pub(super) gates: BTreeMap<QueueId, Gate>,
+    /// At an own host: the keys were shown, what is being registered, what is fetched, what is
+    /// pushed live, whether it is being left.
+    pub(super) shown: bool,
+    pub(super) registering: BTreeSet<QueueId>,
+    pub(super) fetching: BTreeSet<OwnerRole>,
+    pub(super) live: BTreeSet<OwnerKey>,
+    pub(super) leaving: bool,
     pub(super) device: Option<DeviceId>,
     pub(super) asked: BTreeMap<u32, Asked>,
     next: u32,
@@ -39,23 +62,38 @@ pub(super) struct Dial {
     wait: Millis,
 }
 
+impl Dial {
+    /// Whether it has failed at least once.
+    pub(super) fn failed(&self) -> bool {
+        self.wait > RETRY_FIRST
+    }
+}
+
 impl Endpoint {
     pub(super) fn link_up(
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
-        peer: HostId,
+        (peer, kind): (HostId, StreamKind),
         opener: Opener,
     ) -> Result<(), RowsError> {
         if opener == Opener::Us {
             // Only an answer proves a link useful: one that is closed at once is not dialled at once.
-            self.dial_failed(cx.now, peer);
+            self.dial_failed(cx.now, (peer, kind));
         }
         let ready = opener == Opener::Them;
         let state = Link {
             peer,
+            kind,
             ready,
-            device: self.device_at(peer),
+            hello: None,
+            gates: BTreeMap::new(),
+            shown: false,
+            registering: BTreeSet::new(),
+            fetching: BTreeSet::new(),
+            live: BTreeSet::new(),
+            leaving: false,
+            device: if kind == StreamKind::Direct { self.device_at(peer) } else { None },
             asked: BTreeMap::new(),
             next: 1,
             cards: (cx.now.since_start, 0),
@@ -75,15 +113,17 @@ impl Endpoint {
     }
 
     pub(super) fn link_down(&mut self, link: LinkId) {
-        self.links.remove(&link);
+        let gone = self.links.remove(&link);
+        let host = gone.filter(|link| link.kind == StreamKind::Mailbox).map(|link| link.peer);
+        self.acks.retain(|(on, _), _| *on != link);
         for (device, lane) in &mut self.lanes {
-            if lane.land(link) {
+            if lane.land(link, host) {
                 self.to_pump.insert(*device);
             }
         }
     }
 
-    pub(super) fn dial_failed(&mut self, now: Time, peer: HostId) {
+    pub(super) fn dial_failed(&mut self, now: Time, peer: (HostId, StreamKind)) {
         if let Some(dial) = self.dials.get_mut(&peer) {
             dial.under_way = false;
             dial.not_before = now.since_start.saturating_add(dial.wait);
@@ -100,13 +140,30 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
         match Frame::decode(bytes) {
-            Ok(Frame::Hello(_)) if !state.ready => {
+            Ok(Frame::Hello(hello)) if !state.ready => {
+                let (host, birth, kind) = (state.peer, hello.birth, state.kind);
                 state.ready = true;
+                state.hello = Some(hello);
                 self.link_ready(cx, link);
+                if kind == StreamKind::Mailbox {
+                    self.host_ready(cx, link, (host, birth))
+                } else {
+                    Ok(())
+                }
+            }
+            Ok(Frame::Request(..)) if state.kind == StreamKind::Mailbox => {
+                self.close(cx, link);
+                Ok(())
+            }
+            Ok(Frame::Item(item)) if state.kind == StreamKind::Mailbox => {
+                self.item(cx, link, &item)
+            }
+            Ok(Frame::End(owner)) if state.kind == StreamKind::Mailbox => {
+                self.fetched(link, owner);
                 Ok(())
             }
             Ok(Frame::Request(id, Request::GetCard { account })) => {
-                let answer = self.card(cx.now, link, account);
+                let answer = self.card(cx, link, account);
                 send_now(cx, link, &Frame::Answer(id, answer));
                 Ok(())
             }
@@ -152,6 +209,20 @@ impl Endpoint {
                 self.useful(link);
                 self.arrived(cx, device, number)
             }
+            (asked @ (Asked::Open(_) | Asked::HostDeposit(_)), answer) => {
+                self.useful(link);
+                self.deposit_answered(cx, link, asked, answer)
+            }
+            (
+                asked @ (Asked::Admit(..)
+                | Asked::Register(..)
+                | Asked::Fetch(..)
+                | Asked::Erase(..)),
+                answer,
+            ) => {
+                self.useful(link);
+                self.host_answered(cx, link, asked, &answer)
+            }
             // The line stays with this link: it is tried again on the next one.
             _ => Ok(()),
         }
@@ -159,12 +230,28 @@ impl Endpoint {
 
     fn useful(&mut self, link: LinkId) {
         if let Some(state) = self.links.get(&link) {
-            self.dials.remove(&state.peer);
+            self.dials.remove(&(state.peer, state.kind));
         }
     }
 
-    /// Account chain and bundle, for whoever knows the account; at most ten a minute a link.
-    fn card(&mut self, now: Time, link: LinkId, account: AccountId) -> Answer {
+    /// A host has said who it is: what is ours there is registered, what is wanted there goes on.
+    fn host_ready(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        (host, birth): (HostId, Birth),
+    ) -> Result<(), RowsError> {
+        if self.hosts.contains_key(&host) {
+            self.register_at(cx, link, host)?;
+        }
+        self.birth_seen(cx, host, birth)?;
+        self.pump_all();
+        Ok(())
+    }
+
+    /// Account record and bundle, for whoever knows the account; at most ten a minute a link.
+    fn card(&mut self, cx: &Cx<'_>, link: LinkId, account: AccountId) -> Answer {
+        let now = cx.now;
         let Some(state) = self.links.get_mut(&link) else {
             return Answer::Refused(Refused::NotFound);
         };
@@ -179,19 +266,19 @@ impl Endpoint {
         if account != self.me.account {
             return Answer::Refused(Refused::NotFound);
         }
-        let chain = serde_bytes::ByteBuf::from(self.me.chain.to_bytes());
-        Answer::Card { records: vec![chain, serde_bytes::ByteBuf::from(self.bundle.clone())] }
+        let record = serde_bytes::ByteBuf::from(self.account_record(cx).to_bytes());
+        Answer::Card { records: vec![record, serde_bytes::ByteBuf::from(self.bundle.clone())] }
     }
 
     /// The peer may be asked from now on.
     fn link_ready(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(state) = self.links.get(&link) else { return };
-        let (peer, device) = (state.peer, state.device);
+        let (peer, device, kind) = (state.peer, state.device, state.kind);
         let unknown: Vec<AccountId> = self
             .contacts
             .iter()
             .filter(|(_, contact)| contact.devices.is_empty())
-            .filter(|(_, contact)| contact.link_direct.iter().any(|(host, _)| *host == peer))
+            .filter(|(_, contact)| named_in(contact, kind).iter().any(|(host, _)| *host == peer))
             .map(|(account, _)| *account)
             .collect();
         for account in unknown {
@@ -203,9 +290,14 @@ impl Endpoint {
     /// Asks for the card of whoever was just added, where a link leads there already.
     pub(super) fn ask_for_card(&mut self, cx: &mut Cx<'_>, account: AccountId) {
         let Some(contact) = self.contacts.get(&account) else { return };
-        let named = |link: &Link| contact.link_direct.iter().any(|(host, _)| *host == link.peer);
-        let link = self.links.iter().find(|(_, link)| link.ready && named(link));
-        if let Some(link) = link.map(|(id, _)| *id).filter(|_| contact.devices.is_empty()) {
+        let named =
+            |link: &Link| named_in(contact, link.kind).iter().any(|(host, _)| *host == link.peer);
+        let links = self.links.iter().filter(|(_, link)| link.ready && named(link));
+        let links: Vec<LinkId> = links.map(|(id, _)| *id).collect();
+        if !contact.devices.is_empty() {
+            return;
+        }
+        for link in links {
             self.ask(cx, link, Asked::Card(account), Request::GetCard { account }, false);
         }
     }
@@ -229,12 +321,13 @@ impl Endpoint {
 
     /// The ready link to a device.
     pub(super) fn link_to(&self, device: DeviceId) -> Option<LinkId> {
-        let mut links = self.links.iter();
+        let mut links = self.links.iter().filter(|(_, link)| link.kind == StreamKind::Direct);
         links.find(|(_, link)| link.ready && link.device == Some(device)).map(|(id, _)| *id)
     }
 
-    /// What is now known to be at the other end of a link.
-    pub(super) fn recognise(&mut self, link: LinkId, device: DeviceId) {
+    /// Who is now known to be at the other end of the link that something came on.
+    pub(super) fn recognise(&mut self, device: DeviceId) {
+        let Arrival::Direct(link) = self.arrival else { return };
         if let Some(state) = self.links.get_mut(&link)
             && state.device != Some(device)
         {
@@ -247,8 +340,9 @@ impl Endpoint {
     pub(super) fn dial(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.since_start;
         let mut next = now.saturating_add(SWEEP_EVERY);
-        for (peer, addresses) in self.wanted() {
-            let dial = self.dials.entry(peer).or_insert(Dial {
+        next = self.timers.values().fold(next, |next, at| next.min(*at));
+        for ((peer, kind), addresses) in self.wanted(now) {
+            let dial = self.dials.entry((peer, kind)).or_insert(Dial {
                 under_way: false,
                 not_before: now,
                 wait: RETRY_FIRST,
@@ -258,7 +352,6 @@ impl Endpoint {
             }
             if dial.not_before <= now {
                 dial.under_way = true;
-                let kind = StreamKind::Direct;
                 cx.out.push(Output::Now(Effect::Network(NetworkOutput::Dial {
                     peer,
                     kind,
@@ -272,11 +365,19 @@ impl Endpoint {
     }
 
     /// Peers that something waits for and that no link leads to.
-    fn wanted(&self) -> BTreeMap<HostId, Vec<Address>> {
-        let mut wanted: BTreeMap<HostId, Vec<Address>> = BTreeMap::new();
+    fn wanted(&mut self, now: Millis) -> BTreeMap<(HostId, StreamKind), Vec<Address>> {
+        let mut wanted: BTreeMap<(HostId, StreamKind), Vec<Address>> = BTreeMap::new();
+        for (host, addresses) in self.wanted_hosts(now) {
+            wanted.entry((host, StreamKind::Mailbox)).or_default().extend(addresses);
+        }
+        for (host, row) in &self.hosts {
+            let at = (*host, StreamKind::Mailbox);
+            wanted.entry(at).or_default().extend(row.addresses.clone());
+        }
         for contact in self.contacts.values() {
             if contact.devices.is_empty() && contact.state == ContactState::Requested {
-                wanted.extend(contact.link_direct.iter().cloned());
+                let direct = contact.link_direct.iter().cloned();
+                wanted.extend(direct.map(|(peer, it)| ((peer, StreamKind::Direct), it)));
             }
             for device in &contact.devices {
                 let waits = self.lanes.get(&device.device).is_some_and(|lane| !lane.is_idle());
@@ -284,12 +385,13 @@ impl Endpoint {
                     let mut addresses = device.addresses.clone();
                     let link = contact.link_direct.iter().filter(|(host, _)| *host == peer);
                     addresses.extend(link.flat_map(|(_, addresses)| addresses.clone()));
-                    wanted.insert(peer, addresses);
+                    wanted.insert((peer, StreamKind::Direct), addresses);
                 }
             }
         }
-        wanted.retain(|peer, addresses| {
-            !addresses.is_empty() && !self.links.values().any(|link| link.peer == *peer)
+        wanted.retain(|(peer, kind), addresses| {
+            let linked = |link: &Link| link.peer == *peer && link.kind == *kind;
+            !addresses.is_empty() && !self.links.values().any(linked)
         });
         wanted
     }
@@ -297,6 +399,14 @@ impl Endpoint {
     fn device_at(&self, peer: HostId) -> Option<DeviceId> {
         let mut devices = self.contacts.values().flat_map(|contact| &contact.devices);
         devices.find(|device| device.peer == Some(peer)).map(|device| device.device)
+    }
+}
+
+/// Where a contact's link says that its card is, on streams of a kind.
+fn named_in(contact: &ContactRow, kind: StreamKind) -> &[(HostId, Vec<Address>)] {
+    match kind {
+        StreamKind::Direct => &contact.link_direct,
+        StreamKind::Mailbox => &contact.link_hosts,
     }
 }
 

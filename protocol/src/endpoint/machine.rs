@@ -4,21 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
+use super::hosts::{Arrival, StampFor};
 use super::sessions::Sessions;
-use super::{Change, Effect, Input};
+use super::{Change, Effect, HostState, Input};
 use crate::conversation::{Mode, direct};
 use crate::crypto::Signer;
-use crate::id::{AccountId, ConversationId, DeviceId, HostId, MessageId, QueueId};
+use crate::id::{
+    AccountId, ConversationId, DeviceId, EnvelopeId, HostId, MessageId, OwnerKey, QueueId,
+};
 use crate::identity::{Chain, DeviceKeys, LinkHead, Network};
-use crate::limits::{CHANGES_KEPT, MAX_SCAN, SWEEP_EVERY};
-use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output};
+use crate::limits::{CHANGES_KEPT, MAX_SCAN, SEEN_GRACE, SWEEP_EVERY};
+use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output, StreamKind};
+use crate::record::ManifestHost;
 use crate::rows::contact::{CONTACTS, ContactRow};
-use crate::rows::home::{CHANGES, ChangesRow, CountersRow, HOME};
+use crate::rows::home::{CHANGES, ChangesRow, CountersRow, FenceRow, HOME, SEEN};
+use crate::rows::host::OwnHostRow;
 use crate::rows::outbox::{OUTBOX, OutboxRow, parse_line_key};
 use crate::rows::typed::{load, load_all, parse, save};
 use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
-use crate::time::{Millis, Time};
+use crate::time::{ClockWatch, Millis, Time, UnixMillis};
 
 use super::links::{Dial, Link};
 use super::outbox::Lane;
@@ -52,14 +57,28 @@ pub struct Endpoint {
     pub(super) queues: BTreeMap<QueueId, DeviceId>,
     pub(super) lanes: BTreeMap<DeviceId, Lane>,
     pub(super) links: BTreeMap<LinkId, Link>,
-    pub(super) dials: BTreeMap<HostId, Dial>,
+    pub(super) dials: BTreeMap<(HostId, StreamKind), Dial>,
+    pub(super) hosts: BTreeMap<HostId, OwnHostRow>,
+    pub(super) host_states: BTreeMap<HostId, HostState>,
+    pub(super) registered: BTreeMap<HostId, BTreeSet<QueueId>>,
+    pub(super) queues_changed: bool,
+    pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
+    pub(super) arrival: Arrival,
+    pub(super) fence: FenceRow,
+    pub(super) jobs: BTreeMap<u64, StampFor>,
+    pub(super) next_job: u64,
+    /// When a lane is to be looked at again.
+    pub(super) timers: BTreeMap<DeviceId, Millis>,
+    /// k and hosts of devices, as their manifests say.
+    pub(super) peer_manifests: BTreeMap<DeviceId, (u8, Vec<ManifestHost>)>,
+    pub(super) clock: ClockWatch,
     pub(super) prekeys: Vec<Prekeys>,
     pub(super) bundle: Vec<u8>,
     pub(super) birth: [u8; 16],
     pub(super) counters: CountersRow,
     pub(super) counters_changed: bool,
     pub(super) addresses: Vec<Address>,
-    pub(super) receipts: BTreeMap<DeviceId, Vec<MessageId>>,
+    pub(super) receipts: BTreeMap<DeviceId, (Millis, Vec<MessageId>)>,
     pub(super) to_pump: BTreeSet<DeviceId>,
     changes: Vec<Change>,
     swept: Millis,
@@ -112,6 +131,18 @@ impl Endpoint {
             lanes: BTreeMap::new(),
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            host_states: BTreeMap::new(),
+            registered: BTreeMap::new(),
+            queues_changed: true,
+            acks: BTreeMap::new(),
+            arrival: Arrival::Pushed,
+            fence: FenceRow::default(),
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            timers: BTreeMap::new(),
+            peer_manifests: BTreeMap::new(),
+            clock: ClockWatch::new(UnixMillis(0), now),
             prekeys: Vec::new(),
             bundle: Vec::new(),
             birth: [0; 16],
@@ -123,7 +154,14 @@ impl Endpoint {
             changes: Vec::new(),
             swept: now.since_start,
         };
-        for (key, row) in load_all::<ContactRow>(rows, &CONTACTS, &[])? {
+        endpoint.clock = ClockWatch::new(endpoint.counters.newest, now);
+        let known: Option<FenceRow> = load(rows, &HOME, b"fence")?;
+        let cx = &mut Cx { now, rng, rows, out: &mut out };
+        endpoint.fence.fence = known.map_or(0, |known| known.fence).saturating_add(1);
+        endpoint.fence.mark = cx.random();
+        save(cx.rows, &HOME, b"fence", &endpoint.fence)?;
+        endpoint.open_hosts(cx)?;
+        for (key, row) in load_all::<ContactRow>(cx.rows, &CONTACTS, &[])? {
             if let Some(account) = AccountId::from_slice(&key) {
                 endpoint.owners.extend(row.devices.iter().map(|device| (device.device, account)));
                 endpoint.contacts.insert(account, row);
@@ -131,14 +169,14 @@ impl Endpoint {
         }
         let devices: Vec<DeviceId> = endpoint.owners.keys().copied().collect();
         for device in devices {
-            endpoint.learn_queues(rows, device)?;
+            endpoint.learn_queues(cx.rows, device)?;
         }
-        for (key, row) in load_all::<OutboxRow>(rows, &OUTBOX, &[])? {
+        for (key, row) in load_all::<OutboxRow>(cx.rows, &OUTBOX, &[])? {
             if let Some((device, number)) = parse_line_key(&key) {
                 endpoint.lanes.entry(device).or_default().add(number, row);
             }
         }
-        endpoint.open_prekeys(&mut Cx { now, rng, rows, out: &mut out })?;
+        endpoint.open_prekeys(cx)?;
         Ok(endpoint)
     }
 
@@ -156,21 +194,25 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let cx = &mut Cx { now, rng, rows, out };
         match input {
-            Input::Network(NetworkInput::LinkUp { link, peer, opener, .. }) => {
-                self.link_up(cx, link, peer, opener)
+            Input::Network(NetworkInput::LinkUp { link, peer, kind, opener, .. }) => {
+                self.link_up(cx, link, (peer, kind), opener)
             }
             Input::Network(NetworkInput::LinkDown { link }) => {
                 self.link_down(link);
                 Ok(())
             }
             Input::Network(NetworkInput::Frame { link, bytes }) => self.frame(cx, link, &bytes),
-            Input::Network(NetworkInput::DialFailed { peer, .. }) => {
-                self.dial_failed(now, peer);
+            Input::Network(NetworkInput::DialFailed { peer, kind }) => {
+                self.dial_failed(now, (peer, kind));
                 Ok(())
             }
             Input::Command { request, command } => self.command(cx, request, command),
             Input::Addresses(addresses) => self.moved(cx, addresses),
-            Input::Wake | Input::StampFound { .. } => Ok(()),
+            Input::StampFound { job, stamp } => {
+                self.stamp_found(cx, job, stamp);
+                Ok(())
+            }
+            Input::Wake => Ok(()),
         }
     }
 
@@ -187,13 +229,27 @@ impl Endpoint {
         out: &mut Vec<Output<Effect>>,
     ) -> Result<(), RowsError> {
         let cx = &mut Cx { now, rng, rows, out };
+        self.clock.look(now);
         if now.since_start.saturating_sub(self.swept) >= SWEEP_EVERY {
             self.swept = now.since_start;
-            self.expire_lines(cx)?;
-            self.sweep_changes(cx)?;
+            if !self.clock.is_doubted() {
+                self.expire_lines(cx)?;
+                self.sweep_changes(cx)?;
+                self.sweep_seen(cx)?;
+            }
+            self.drain(cx)?;
         }
         self.write_receipts(cx)?;
+        self.sync_queues(cx)?;
+        let due = self.timers.iter().filter(|(_, at)| **at <= now.since_start);
+        let due: Vec<DeviceId> = due.map(|(device, _)| *device).collect();
+        for device in due {
+            self.timers.remove(&device);
+            self.to_pump.insert(device);
+        }
         self.pump(cx)?;
+        self.acknowledge(cx)?;
+        self.tell_host_states(cx);
         self.dial(cx);
         self.sessions.flush(cx.rows)?;
         self.write_changes(cx)
@@ -248,11 +304,17 @@ impl Endpoint {
         }
     }
 
-    /// Forgets the oldest changes, which nobody reads any more; not while the clock has gone back.
-    fn sweep_changes(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
-        if cx.now.wall < self.counters.newest {
-            return Ok(());
+    /// Forgets envelopes whose end has passed by eight days.
+    fn sweep_seen(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let to = cx.now.wall.saturating_sub(SEEN_GRACE).hours().0.to_be_bytes();
+        for (key, _) in cx.rows.scan(&SEEN, &[], &to, MAX_SCAN, Direction::Forward)? {
+            cx.rows.delete(&SEEN, &key);
         }
+        Ok(())
+    }
+
+    /// Forgets the oldest changes, which nobody reads any more.
+    fn sweep_changes(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         let page = cx.rows.scan(&CHANGES, &[], &[], MAX_SCAN, Direction::Forward)?;
         // The newest row stays: it says where the numbers are.
         for (key, value) in page.iter().take(page.len().saturating_sub(1)) {

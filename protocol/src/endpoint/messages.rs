@@ -4,9 +4,11 @@
 
 use serde_bytes::ByteBuf;
 
+use super::hosts::Arrival;
 use super::machine::{Cx, Endpoint};
 use super::{Change, MessageState, Step, StepKind};
 use crate::content::Content;
+use crate::id::HostId;
 use crate::limits::MAX_PARENTS;
 use crate::rows::RowsError;
 use crate::rows::message::{
@@ -20,14 +22,23 @@ const MAX_STEPS: usize = 24;
 
 /// Notes a step; a repeat of the last one is counted.
 pub(super) fn note(row: &mut MessageRow, kind: StepKind, at: UnixMillis) {
+    note_at(row, (kind, None), at);
+}
+
+/// Notes a step at a host.
+pub(super) fn note_at(
+    row: &mut MessageRow,
+    (kind, host): (StepKind, Option<HostId>),
+    at: UnixMillis,
+) {
     let full = row.steps.len() >= MAX_STEPS;
     match row.steps.last_mut() {
-        Some(last) if last.kind == kind => {
+        Some(last) if last.kind == kind && last.host == host => {
             last.at = at;
             last.count = last.count.saturating_add(1);
         }
         _ if full => {}
-        _ => row.steps.push(Step { at, kind, host: None, result: "ok".to_owned(), count: 1 }),
+        _ => row.steps.push(Step { at, kind, host, result: "ok".to_owned(), count: 1 }),
     }
 }
 
@@ -53,7 +64,11 @@ impl Endpoint {
             steps: Vec::new(),
             receipted_at: Some(wall),
         };
-        note(&mut row, StepKind::ReceivedDirect, wall);
+        let came = match self.arrival {
+            Arrival::Direct(_) => StepKind::ReceivedDirect,
+            Arrival::Pushed | Arrival::Fetched => StepKind::Fetched,
+        };
+        note(&mut row, came, wall);
         self.place(cx, key, row)
     }
 

@@ -6,6 +6,7 @@
 mod commands;
 mod contacts;
 mod first_contact;
+mod hosts;
 mod input;
 mod links;
 mod machine;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
 
+use super::hosts::Way;
 use super::links::{Asked, pages};
 use super::machine::{Cx, Endpoint};
 use super::sessions::EncryptFailure;
@@ -17,29 +18,43 @@ use crate::content::{Content, Kind, Receipt};
 use crate::conversation::Mode;
 use crate::crypto::hash;
 use crate::envelope::{Bucket, Envelope, revoke_hash};
-use crate::id::{AccountId, DeviceId, MessageId, QueueId};
-use crate::limits::MAX_IN_FLIGHT;
+use crate::id::{AccountId, Birth, DeviceId, HostId, MessageId, QueueId};
+use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT};
 use crate::machine::LinkId;
 use crate::rows::RowsError;
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
 use crate::rows::outbox::{Carried, OUTBOX, OutboxRow, line_key};
 use crate::rows::typed::{load, save};
+use crate::time::Millis;
 use crate::wire::frame::Request;
+
+/// A line that is under way.
+#[derive(Debug)]
+struct Flight {
+    direct: Option<LinkId>,
+    since: Millis,
+    /// The hosts that were asked.
+    asked: BTreeSet<HostId>,
+    /// What was encrypted, once for all hosts; a first contact keeps its bytes in its row.
+    envelope: Option<Envelope>,
+}
 
 /// The lines of one device.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) lines: BTreeMap<u64, OutboxRow>,
     waiting: BTreeSet<u64>,
-    flying: BTreeMap<u64, LinkId>,
+    flying: BTreeMap<u64, Flight>,
     by_message: BTreeMap<MessageId, u64>,
 }
 
 impl Lane {
     pub(super) fn add(&mut self, number: u64, row: OutboxRow) {
         self.by_message.insert(row.message, number);
+        if !row.deposited {
+            self.waiting.insert(number);
+        }
         self.lines.insert(number, row);
-        self.waiting.insert(number);
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
@@ -53,7 +68,21 @@ impl Lane {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.flying.values().all(|flight| flight.direct.is_some())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.flying.is_empty()
+    }
+
+    /// Whether something has waited too long for a receipt on a direct stream.
+    pub(super) fn is_late(&self, now: Millis) -> bool {
+        let oldest = self.flying.values().next();
+        oldest.is_some_and(|flight| now.saturating_sub(flight.since) >= DIRECT_GRACE)
+    }
+
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        self.waiting.first().copied()
     }
 
     /// What was encrypted waits again: its session is not the sending one any more. A first contact
@@ -72,15 +101,62 @@ impl Lane {
         }
     }
 
-    /// What flew on a link waits again. Returns whether anything did.
-    pub(super) fn land(&mut self, link: LinkId) -> bool {
-        let landed: Vec<u64> =
-            self.flying.iter().filter(|(_, on)| **on == link).map(|(number, _)| *number).collect();
+    /// What flew on a link waits again, and what was asked of its host may be asked again. Returns
+    /// whether anything did.
+    pub(super) fn land(&mut self, link: LinkId, host: Option<HostId>) -> bool {
+        let mut any = false;
+        let mut landed = Vec::new();
+        for (number, flight) in &mut self.flying {
+            if let Some(host) = host {
+                any |= flight.asked.remove(&host);
+            }
+            if flight.direct == Some(link) {
+                flight.direct = None;
+            }
+            if flight.direct.is_none() && flight.envelope.is_none() {
+                landed.push(*number);
+            }
+        }
         for number in &landed {
             self.flying.remove(number);
             self.waiting.insert(*number);
         }
-        !landed.is_empty()
+        any || !landed.is_empty()
+    }
+
+    /// A host does not take a line now.
+    pub(super) fn refused(&mut self, number: u64, host: HostId) {
+        if let Some(flight) = self.flying.get_mut(&number) {
+            flight.asked.remove(&host);
+        }
+    }
+
+    /// A line with its k words rests once nobody else was asked for it.
+    pub(super) fn rest(&mut self, number: u64) {
+        let Some(row) = self.lines.get(&number).filter(|row| row.deposited) else { return };
+        let has_word = |host: &HostId| row.words.iter().any(|word| word.host == *host);
+        let done = |flight: &Flight| flight.direct.is_none() && flight.asked.iter().all(has_word);
+        if self.flying.get(&number).is_none_or(done) {
+            self.flying.remove(&number);
+            self.waiting.remove(&number);
+        }
+    }
+
+    /// A host's words of another birth count no longer. Returns the lines that wait again.
+    pub(super) fn void(&mut self, host: HostId, birth: Birth) -> Vec<u64> {
+        let mut changed = Vec::new();
+        for (number, row) in &mut self.lines {
+            let count = row.words.len();
+            row.words.retain(|word| word.host != host || word.birth == birth);
+            if row.words.len() < count {
+                row.deposited = false;
+                if !self.flying.contains_key(number) {
+                    self.waiting.insert(*number);
+                }
+                changed.push(*number);
+            }
+        }
+        changed
     }
 }
 
@@ -89,6 +165,8 @@ pub(super) struct NewLine {
     pub(super) carried: Carried,
     pub(super) message: MessageId,
     pub(super) kind: Kind,
+    /// How long it waits before it leaves.
+    pub(super) delay: Millis,
 }
 
 impl Endpoint {
@@ -102,13 +180,14 @@ impl Endpoint {
         self.counters.line = self.counters.line.saturating_add(1);
         self.counters_changed = true;
         let number = self.counters.line;
+        let delay = line.delay;
         let row = OutboxRow {
             carried: line.carried,
             message: line.message,
             kind: line.kind.0,
             receipted: line.kind.is_receipted(),
             expires: cx.now.wall.saturating_add(self.me.life),
-            not_before: cx.now.wall,
+            not_before: cx.now.wall.saturating_add(delay),
             revoke: cx.random(),
             session: None,
             words: Vec::new(),
@@ -125,9 +204,20 @@ impl Endpoint {
     pub(super) fn queue_content(
         &mut self,
         cx: &mut Cx<'_>,
-        (account, device): (AccountId, DeviceId),
+        to: (AccountId, DeviceId),
         kind: Kind,
         body: Vec<u8>,
+    ) -> Result<(), RowsError> {
+        self.queue_later(cx, to, (kind, body), Millis(0))
+    }
+
+    /// The same, to leave after a while.
+    fn queue_later(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (account, device): (AccountId, DeviceId),
+        (kind, body): (Kind, Vec<u8>),
+        delay: Millis,
     ) -> Result<(), RowsError> {
         let message = MessageId(cx.random());
         let content = Content {
@@ -142,42 +232,141 @@ impl Endpoint {
         };
         let bytes = content.to_bytes().map_err(|error| RowsError(error.to_string()))?;
         let carried = Carried::Content(ByteBuf::from(bytes));
-        self.queue(cx, device, NewLine { carried, message, kind })
+        self.queue(cx, device, NewLine { carried, message, kind, delay })
     }
 
     /// One receipt content for up to 64 messages that this batch recorded.
     pub(super) fn write_receipts(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
-        for (device, ids) in core::mem::take(&mut self.receipts) {
+        for (device, (longest, ids)) in core::mem::take(&mut self.receipts) {
             let Some(account) = self.owners.get(&device).copied() else { continue };
+            let drawn = u64::from(u32::from_le_bytes(cx.random()));
+            let delay = Millis(drawn.checked_rem(longest.0).unwrap_or(0));
             for page in pages(&ids) {
                 let body = Receipt(page.to_vec()).to_bytes();
-                self.queue_content(cx, (account, device), Kind::RECEIPT, body)?;
+                self.queue_later(cx, (account, device), (Kind::RECEIPT, body), delay)?;
             }
         }
         Ok(())
     }
 
-    /// Lets leave what can leave.
+    /// Lets leave what can leave: on a direct stream; at the hosts where there is none, or where it
+    /// has been silent for too long.
     pub(super) fn pump(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         for device in core::mem::take(&mut self.to_pump) {
-            let Some(link) = self.link_to(device) else { continue };
+            let direct = self.link_to(device);
             let Some(lane) = self.lanes.get(&device) else { continue };
-            let room = MAX_IN_FLIGHT.saturating_sub(lane.flying.len());
-            let numbers: Vec<u64> = lane.waiting.iter().take(room).copied().collect();
-            for number in numbers {
-                let Some(envelope) = self.envelope(cx, device, number)? else { continue };
-                let request = Request::Deposit {
-                    envelope: ByteBuf::from(envelope.to_bytes()),
-                    stamp: [0; 8],
-                };
+            if lane.is_empty() {
+                continue;
+            }
+            let late = lane.is_late(cx.now.since_start);
+            let (ways, first_ways) = if direct.is_none() || late {
+                (self.ways(cx, device)?, self.first_ways(cx, device))
+            } else {
+                (Vec::new(), Vec::new())
+            };
+            self.depart(cx, device, direct, (!ways.is_empty(), !first_ways.is_empty()))?;
+            self.ask_hosts(cx, device, (&ways, &first_ways))?;
+            self.set_timer(cx, device, direct.is_some());
+        }
+        Ok(())
+    }
+
+    /// Encrypts what waits, as far as something takes it.
+    fn depart(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        direct: Option<LinkId>,
+        (hosts, first_hosts): (bool, bool),
+    ) -> Result<(), RowsError> {
+        let Some(lane) = self.lanes.get(&device) else { return Ok(()) };
+        let room = MAX_IN_FLIGHT.saturating_sub(lane.flying.len());
+        let wall = cx.now.wall;
+        let ready = |number: &&u64| {
+            lane.lines.get(number).is_some_and(|row| {
+                let first = matches!(row.carried, Carried::FirstContact { .. });
+                let taken = direct.is_some() || if first { first_hosts } else { hosts };
+                row.not_before <= wall && taken
+            })
+        };
+        let numbers: Vec<u64> = lane.waiting.iter().filter(ready).take(room).copied().collect();
+        let keeps = !self.hosts_of(device).1.is_empty();
+        for number in numbers {
+            let Some(envelope) = self.envelope(cx, device, number)? else { continue };
+            if let Some(link) = direct {
+                let bytes = ByteBuf::from(envelope.to_bytes());
+                let request = Request::Deposit { envelope: bytes, stamp: [0; 8] };
                 self.ask(cx, link, Asked::Deposit(device, number), request, true);
-                if let Some(lane) = self.lanes.get_mut(&device) {
-                    lane.waiting.remove(&number);
-                    lane.flying.insert(number, link);
-                }
+            }
+            let envelope = Some(envelope).filter(|it| keeps && it.queue() != QueueId::ZERO);
+            let since = cx.now.since_start;
+            let flight = Flight { direct, since, asked: BTreeSet::new(), envelope };
+            if let Some(lane) = self.lanes.get_mut(&device) {
+                lane.waiting.remove(&number);
+                lane.flying.insert(number, flight);
             }
         }
         Ok(())
+    }
+
+    /// Asks the hosts that have not been asked yet.
+    fn ask_hosts(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        (ways, first_ways): (&[Way], &[Way]),
+    ) -> Result<(), RowsError> {
+        if ways.is_empty() && first_ways.is_empty() {
+            return Ok(());
+        }
+        let now = cx.now.since_start;
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
+        let mut deposits: Vec<(u64, Way, Envelope)> = Vec::new();
+        for (number, flight) in &mut lane.flying {
+            let Some(row) = lane.lines.get(number) else { continue };
+            if flight.direct.is_some() && now.saturating_sub(flight.since) < DIRECT_GRACE {
+                continue;
+            }
+            let first = match &row.carried {
+                Carried::FirstContact { sealed } => Some(sealed),
+                _ => None,
+            };
+            for way in if first.is_some() { first_ways } else { ways } {
+                let has_word = row.words.iter().any(|word| word.host == way.host);
+                let envelope = match first {
+                    Some(sealed) => first_contact(row, way.queue, sealed),
+                    None => flight.envelope.clone(),
+                };
+                if let Some(envelope) = envelope.filter(|_| !has_word)
+                    && flight.asked.insert(way.host)
+                {
+                    deposits.push((*number, *way, envelope));
+                }
+            }
+        }
+        for (number, way, envelope) in deposits {
+            self.deposit_at(cx, (device, number), way, envelope);
+        }
+        Ok(())
+    }
+
+    /// When this lane is to be looked at again.
+    fn set_timer(&mut self, cx: &Cx<'_>, device: DeviceId, direct: bool) {
+        let has_hosts = !self.hosts_of(device).1.is_empty();
+        let (wall, now) = (cx.now.wall, cx.now.since_start);
+        let Some(lane) = self.lanes.get(&device) else { return };
+        let delayed = lane.waiting.iter().filter_map(|number| lane.lines.get(number));
+        let delayed = delayed.map(|row| row.not_before.since(wall)).filter(|wait| wait.0 > 0).min();
+        let mut next = delayed.map(|wait| now.saturating_add(wait));
+        if direct && has_hosts {
+            let unasked = lane.flying.values().find(|flight| flight.asked.is_empty());
+            let grace = unasked.map(|flight| flight.since.saturating_add(DIRECT_GRACE));
+            next = next.into_iter().chain(grace.filter(|at| *at > now)).min();
+        }
+        if let Some(next) = next {
+            let timer = self.timers.entry(device).or_insert(next);
+            *timer = if *timer > now { (*timer).min(next) } else { next };
+        }
     }
 
     /// The envelope of a line at a new position; `None` while no session takes it.
@@ -193,9 +382,7 @@ impl Endpoint {
         let (expires, revoke) = (row.expires.hours_up(), revoke_hash(&row.revoke));
         let content = match &row.carried {
             Carried::FirstContact { sealed } => {
-                let made = cx.random();
-                let sealed = sealed.to_vec();
-                return Ok(Envelope::new(QueueId::ZERO, made, expires, revoke, sealed).ok());
+                return Ok(first_contact(row, QueueId::ZERO, sealed));
             }
             Carried::Content(bytes) => bytes.to_vec(),
             Carried::Message(key) => match self.message_content(cx, *key, device)? {
@@ -251,7 +438,7 @@ impl Endpoint {
         Ok(content.to_bytes().ok())
     }
 
-    fn queue_number(&self, device: DeviceId) -> u32 {
+    pub(super) fn queue_number(&self, device: DeviceId) -> u32 {
         self.owners
             .get(&device)
             .and_then(|account| self.contacts.get(account))
@@ -290,11 +477,19 @@ impl Endpoint {
             if let Carried::Message(key) = row.carried {
                 self.end_message(cx, key, MessageState::Delivered, StepKind::Delivered)?;
             }
-            if let Some(contact) =
-                self.owners.get(&device).and_then(|account| self.contacts.get_mut(account))
-                && contact.our_request == Some(id.0)
-            {
+            let account = self.owners.get(&device).copied();
+            let Some(contact) = account.and_then(|account| self.contacts.get_mut(&account)) else {
+                continue;
+            };
+            if contact.our_request == Some(id.0) {
                 contact.our_request = None;
+            }
+            if row.kind == Kind::REACHABILITY.0
+                && let Some(row) = contact.devices.iter_mut().find(|row| row.device == device)
+                && let Some(account) = account
+            {
+                row.knows_us = true;
+                self.save_contact(cx, account)?;
             }
         }
         self.to_pump.insert(device);
@@ -372,4 +567,12 @@ impl Endpoint {
         self.to_pump.insert(to);
         Ok(())
     }
+}
+
+/// The envelope of a first contact in a queue: the same whenever it goes there.
+fn first_contact(row: &OutboxRow, queue: QueueId, sealed: &[u8]) -> Option<Envelope> {
+    let made = hash(&[b"godwit/made/contact/1", &row.revoke, queue.as_bytes()]);
+    let made = made.first_chunk().copied().unwrap_or_default();
+    let (expires, revoke) = (row.expires.hours_up(), revoke_hash(&row.revoke));
+    Envelope::new(queue, made, expires, revoke, sealed.to_vec()).ok()
 }

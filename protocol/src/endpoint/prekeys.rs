@@ -29,11 +29,18 @@ impl Endpoint {
                 birth
             }
         };
+        self.sign_bundle(cx)
+    }
+
+    /// Signs a bundle over the newest prekeys and the present contact queues.
+    pub(super) fn sign_bundle(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let wall = cx.now.wall;
+        let queues = self.contact_queues();
         let Some(newest) = self.prekeys.last() else { return Ok(()) };
         let parts = BundleParts {
             net: self.net(),
             ik: self.me.device.identity().public(),
-            contact_queues: &[],
+            contact_queues: &queues,
             era: self.birth,
             published: newest.published(),
             seq: wall.0 / 1_000,

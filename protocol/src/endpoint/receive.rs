@@ -5,15 +5,19 @@
 //! Source: PROTOCOL §4 "What does not open", §7 "Direct", "Delivery receipts".
 
 use super::ContactState;
+use super::hosts::Arrival;
 use super::links::{send_after, send_now};
 use super::machine::{Cx, Endpoint};
 use super::sessions::{OpenFailure, OpenedMessage};
 use crate::content::{Content, Kind, Profile, Reachability, Receipt};
 use crate::envelope::Envelope;
 use crate::id::{AccountId, DeviceId, MessageId, QueueId};
-use crate::limits::RECEIPT_AGAIN;
+use crate::identity::Chain;
+use crate::limits::{LATE_GRACE, RECEIPT_AGAIN};
 use crate::machine::LinkId;
+use crate::record::Manifest;
 use crate::rows::RowsError;
+use crate::rows::home::{SEEN, SeenRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
 use crate::rows::typed::{load, save};
 use crate::session::{Made, MadeClaim, OpenError};
@@ -40,11 +44,10 @@ impl Endpoint {
         id: u32,
         bytes: &[u8],
     ) -> Result<(), RowsError> {
+        self.arrival = Arrival::Direct(link);
         let taken = match Envelope::from_bytes(bytes) {
-            Ok(envelope) if envelope.queue() == QueueId::ZERO => {
-                self.sealed(cx, link, &envelope)?
-            }
-            Ok(envelope) => self.in_queue(cx, link, &envelope)?,
+            Ok(envelope) if envelope.queue() == QueueId::ZERO => self.sealed(cx, &envelope)?,
+            Ok(envelope) => self.in_queue(cx, &envelope)?,
             Err(_) => Taken::Foreign,
         };
         match taken {
@@ -61,10 +64,10 @@ impl Endpoint {
         Ok(())
     }
 
-    fn in_queue(
+    /// An envelope of a pairwise queue.
+    pub(super) fn in_queue(
         &mut self,
         cx: &mut Cx<'_>,
-        link: LinkId,
         envelope: &Envelope,
     ) -> Result<Taken, RowsError> {
         let Some(device) = self.queues.get(&envelope.queue()).copied() else {
@@ -83,11 +86,27 @@ impl Endpoint {
                 return Ok(Taken::Foreign);
             }
         };
-        self.recognise(link, device);
+        self.recognise(device);
         let wall = cx.now.wall;
+        let late = wall.since(envelope.expires().start()) > LATE_GRACE;
+        if late && !self.clock.is_doubted() {
+            return Ok(Taken::Done);
+        }
+        let seen = [&envelope.expires().0.to_be_bytes()[..], envelope.id().as_bytes()].concat();
+        if let Some(known) = load::<SeenRow>(cx.rows, &SEEN, &seen)? {
+            if let Some(message) = known.message {
+                self.receipt_again(cx, device, message)?;
+            }
+            return Ok(Taken::Done);
+        }
         let bytes = envelope.bytes();
         match self.sessions.open(cx.rows, wall, device, Some(generation), bytes) {
-            Ok(opened) => self.opened(cx, link, device, &opened)?,
+            Ok(opened) => {
+                let content = Content::from_bytes(&opened.content).ok();
+                let message = content.map(|content| content.message);
+                save(cx.rows, &SEEN, &seen, &SeenRow { message })?;
+                self.opened(cx, device, &opened)?;
+            }
             Err(OpenFailure::Wait) => return Ok(Taken::Later),
             Err(OpenFailure::Rows(error)) => return Err(error),
             Err(OpenFailure::Unopened(error)) => self.fault(Some(error)),
@@ -100,7 +119,6 @@ impl Endpoint {
     pub(super) fn opened(
         &mut self,
         cx: &mut Cx<'_>,
-        link: LinkId,
         device: DeviceId,
         opened: &OpenedMessage,
     ) -> Result<(), RowsError> {
@@ -133,7 +151,7 @@ impl Endpoint {
                 Ok(())
             }
             Kind::REACHABILITY => {
-                self.reachable(cx, link, (account, device), &content)?;
+                self.reachable(cx, (account, device), &content)?;
                 self.receipt(device, content.message);
                 Ok(())
             }
@@ -171,15 +189,7 @@ impl Endpoint {
         let key =
             MessageKey { id: content.message, conversation: content.conversation, sender: account };
         match load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? {
-            Some(mut row) => {
-                let wall = cx.now.wall;
-                if row.receipted_at.is_none_or(|at| wall.since(at) >= RECEIPT_AGAIN || at > wall) {
-                    row.receipted_at = Some(wall);
-                    save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
-                    self.receipt(device, content.message);
-                }
-                Ok(())
-            }
+            Some(_) => self.receipt_again(cx, device, key.id),
             None => {
                 self.record_incoming(cx, key, content)?;
                 self.receipt(device, key.id);
@@ -191,7 +201,6 @@ impl Endpoint {
     fn reachable(
         &mut self,
         cx: &mut Cx<'_>,
-        link: LinkId,
         (account, device): (AccountId, DeviceId),
         content: &Content,
     ) -> Result<(), RowsError> {
@@ -202,17 +211,65 @@ impl Endpoint {
         {
             row.peer = Some(reachability.peer);
             row.addresses = reachability.addresses;
-            row.manifest = reachability.manifest.into();
             row.heard_at = Some(cx.now.wall);
-            self.save_contact(cx, account)?;
         }
-        self.recognise(link, device);
+        self.new_manifest((account, device), reachability.manifest);
+        self.save_contact(cx, account)?;
+        self.recognise(device);
+        self.to_pump.insert(device);
         Ok(())
+    }
+
+    /// A message has come once more: it is receipted again, at most once in 12 h.
+    fn receipt_again(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        id: MessageId,
+    ) -> Result<(), RowsError> {
+        let Some(account) = self.owners.get(&device).copied() else { return Ok(()) };
+        let key = MessageKey { id, conversation: self.conversation(account), sender: account };
+        let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? else {
+            return Ok(());
+        };
+        let wall = cx.now.wall;
+        if row.receipted_at.is_none_or(|at| wall.since(at) >= RECEIPT_AGAIN || at > wall) {
+            row.receipted_at = Some(wall);
+            save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
+            self.receipt(device, id);
+        }
+        Ok(())
+    }
+
+    /// Keeps a device's manifest if it is its own and not older than the one that is known.
+    pub(super) fn new_manifest(
+        &mut self,
+        (account, device): (AccountId, DeviceId),
+        bytes: Vec<u8>,
+    ) {
+        let known = self.manifest_of(device).map(|manifest| manifest.seq());
+        let net = self.me.network.clone();
+        let Some(contact) = self.contacts.get_mut(&account) else { return };
+        let chain = Chain::from_bytes(&contact.chain).ok();
+        let signer = chain.as_ref().and_then(|chain| {
+            chain.devices().iter().find(|it| it.id == device).map(|it| it.signer)
+        });
+        let manifest = signer
+            .and_then(|signer| Manifest::from_bytes(&bytes, &signer, net.as_str(), device).ok());
+        let newer = manifest.is_some_and(|it| known.is_none_or(|seq| it.seq() >= seq));
+        if let Some(row) = contact.devices.iter_mut().find(|row| row.device == device)
+            && newer
+        {
+            row.manifest = bytes.into();
+            self.peer_manifests.remove(&device);
+        }
     }
 
     /// Names a message in this batch's receipt.
     pub(super) fn receipt(&mut self, device: DeviceId, message: MessageId) {
-        let ids = self.receipts.entry(device).or_default();
+        let delay = self.arrival.receipt_delay();
+        let (longest, ids) = self.receipts.entry(device).or_insert((delay, Vec::new()));
+        *longest = (*longest).min(delay);
         if !ids.contains(&message) {
             ids.push(message);
         }

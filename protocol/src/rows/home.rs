@@ -31,25 +31,14 @@ pub static CHANGES: Table = Table {
     subject: "the person and its contacts",
 };
 
-/// envelope id → until when it is remembered, in hours.
+/// (hour of the envelope's end, envelope id) → [`SeenRow`].
 pub static SEEN: Table = Table {
     name: "seen",
-    key: &[KeyPart::shown("envelope", 16)],
+    key: &[KeyPart::shown("hour", 4), KeyPart::shown("envelope", 16)],
     scope: Scope::Home,
     class: DataClass::Operations,
     purpose: "to show a message once",
     ttl: "8 d after the envelope's end",
-    subject: "nobody",
-};
-
-/// (hour, envelope id) → nothing: when [`SEEN`] rows end.
-pub static SEEN_ENDS: Table = Table {
-    name: "seen_ends",
-    key: &[KeyPart::shown("hour", 4), KeyPart::shown("envelope", 16)],
-    scope: Scope::Home,
-    class: DataClass::Operations,
-    purpose: "to forget seen envelopes in time",
-    ttl: "as its row in `seen`",
     subject: "nobody",
 };
 
@@ -71,6 +60,22 @@ pub struct ChangesRow {
     pub at: UnixMillis,
     /// What, numbered from the row's key on.
     pub changes: Vec<crate::endpoint::Change>,
+}
+
+/// An envelope that was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRow {
+    /// The content in it.
+    pub message: Option<crate::id::MessageId>,
+}
+
+/// How old this home knows itself to be (PROTOCOL §4, the fence).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceRow {
+    /// Grows with every start.
+    pub fence: u64,
+    /// Drawn whenever it grows.
+    pub mark: [u8; 16],
 }
 
 /// An invite that was given out.

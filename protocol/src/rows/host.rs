@@ -61,8 +61,8 @@ pub struct OwnHostRow {
     pub state: HostState,
     /// Its store, as last seen.
     pub birth: Option<Birth>,
-    /// The highest count seen from it, for either key.
-    pub seq: u64,
+    /// The highest counts seen from it: of the public key, of the private one.
+    pub seqs: [u64; 2],
     /// How many envelopes were acknowledged there.
     pub acked: u64,
     /// When it last answered.

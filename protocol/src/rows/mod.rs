@@ -95,7 +95,6 @@ pub fn tables() -> Vec<&'static Table> {
         &home::HOME,
         &home::CHANGES,
         &home::SEEN,
-        &home::SEEN_ENDS,
         &home::INVITES,
         &host::OWN_HOSTS,
         &host::REGISTERED,

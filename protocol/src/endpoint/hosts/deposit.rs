@@ -1,0 +1,310 @@
+//! Envelopes at the hosts of contacts, and the hosts' word for them.
+//!
+//! Rule: k words of distinct hosts make a line *deposited*; what a host signed in an earlier birth
+//! counts no longer.
+
+use serde_bytes::ByteBuf;
+
+use super::ways::{Gate, SHUT, Way};
+use crate::crypto::hash;
+use crate::endpoint::links::Asked;
+use crate::endpoint::machine::{Cx, Endpoint};
+use crate::endpoint::messages::note_at;
+use crate::endpoint::{Change, Effect, MessageState, Reason, StampJob, StepKind};
+use crate::envelope::Envelope;
+use crate::id::{Birth, DeviceId, HostId, QueueId};
+use crate::machine::{LinkId, Output};
+use crate::mailbox::{check_receipt, leaf};
+use crate::rows::RowsError;
+use crate::rows::host::{PEER_HOSTS, PeerHostRow};
+use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
+use crate::rows::outbox::{Carried, HostWord, OUTBOX, line_key};
+use crate::rows::typed::{load, save};
+use crate::time::Millis;
+use crate::wire::frame::{Answer, OpenKey, Refused, Request};
+
+/// What a search for a stamp is for.
+#[derive(Debug)]
+pub(in crate::endpoint) struct StampFor {
+    link: LinkId,
+    device: DeviceId,
+    number: u64,
+    envelope: Envelope,
+}
+
+/// A deposit that waits for its receipt.
+#[derive(Debug, Clone)]
+pub(in crate::endpoint) struct Deposited {
+    pub(in crate::endpoint) device: DeviceId,
+    pub(in crate::endpoint) number: u64,
+    queue: QueueId,
+    envelope: [u8; 16],
+    hash: [u8; 32],
+}
+
+impl Endpoint {
+    /// Deposits an envelope of a line at one host; a stranger's queue wants work first.
+    pub(in crate::endpoint) fn deposit_at(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (device, number): (DeviceId, u64),
+        way: Way,
+        envelope: Envelope,
+    ) {
+        let hello = self.links.get(&way.link).and_then(|link| link.hello.as_ref());
+        let Some((challenge, difficulty)) = hello.map(|it| (it.challenge, it.difficulty)) else {
+            return;
+        };
+        if !way.stamp || difficulty == 0 {
+            self.deposit_now(cx, (device, number), way.link, &envelope, [0; 8]);
+            return;
+        }
+        self.next_job = self.next_job.saturating_add(1);
+        let job = StampJob {
+            job: self.next_job,
+            host: way.host,
+            queue: way.queue,
+            bytes_hash: envelope.bytes_hash(),
+            challenge,
+            difficulty,
+        };
+        let link = way.link;
+        self.jobs.insert(self.next_job, StampFor { link, device, number, envelope });
+        cx.out.push(Output::Now(Effect::Search(job)));
+    }
+
+    /// A search has ended.
+    pub(in crate::endpoint) fn stamp_found(&mut self, cx: &mut Cx<'_>, job: u64, stamp: [u8; 8]) {
+        let Some(work) = self.jobs.remove(&job) else { return };
+        let StampFor { link, device, number, envelope } = work;
+        if self.links.contains_key(&link) {
+            self.deposit_now(cx, (device, number), link, &envelope, stamp);
+        }
+    }
+
+    fn deposit_now(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (device, number): (DeviceId, u64),
+        link: LinkId,
+        envelope: &Envelope,
+        stamp: [u8; 8],
+    ) {
+        let bytes = envelope.to_bytes();
+        let asked = Deposited {
+            device,
+            number,
+            queue: envelope.queue(),
+            envelope: envelope.id().0,
+            hash: hash(&[&bytes]),
+        };
+        let request = Request::Deposit { envelope: ByteBuf::from(bytes), stamp };
+        self.ask(cx, link, Asked::HostDeposit(asked), request, true);
+    }
+
+    /// A host has answered about a queue or a deposit of ours.
+    pub(in crate::endpoint) fn deposit_answered(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        asked: Asked,
+        answer: Answer,
+    ) -> Result<(), RowsError> {
+        match (asked, answer) {
+            (Asked::Open(queue), Answer::Opened { .. }) => {
+                if let Some(state) = self.links.get_mut(&link) {
+                    let stamp =
+                        matches!(state.gates.get(&queue), Some(Gate::Asked(OpenKey::Stamp)));
+                    state.gates.insert(queue, Gate::Open { stamp });
+                }
+                self.pump_all();
+                Ok(())
+            }
+            (Asked::Open(queue), Answer::Refused(why)) => self.not_opened(cx, link, queue, why),
+            (Asked::HostDeposit(it), Answer::Deposited { receipt, path, expires, seq }) => {
+                let state = self.links.get(&link);
+                let hello = state.and_then(|state| state.hello.as_ref().map(|it| (state.peer, it)));
+                let Some((host, hello)) = hello else { return Ok(()) };
+                let leaf = leaf(&it.queue, &it.hash, expires, seq);
+                let true_word = receipt.host == host
+                    && receipt.birth == hello.birth
+                    && check_receipt(self.net(), &receipt, leaf, &path).is_ok();
+                if !true_word {
+                    return Ok(());
+                }
+                let word = HostWord {
+                    host,
+                    birth: receipt.birth,
+                    at: cx.now.wall,
+                    until: expires.start(),
+                    queue: it.queue,
+                    envelope: it.envelope,
+                };
+                self.word_came(cx, (it.device, it.number), word)
+            }
+            (Asked::HostDeposit(it), Answer::Refused(why)) => {
+                let reason = match why {
+                    Refused::Full => Reason::Full,
+                    Refused::Busy { .. } => Reason::Busy,
+                    Refused::NotFound | Refused::Rejected => Reason::NoQueue,
+                };
+                self.shut(cx, link, it.queue, why);
+                let host = self.links.get(&link).map(|state| state.peer);
+                if let (Some(lane), Some(host)) = (self.lanes.get_mut(&it.device), host) {
+                    lane.refused(it.number, host);
+                }
+                self.refused_line(cx, (it.device, it.number), host, reason)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn shut(&mut self, cx: &Cx<'_>, link: LinkId, queue: QueueId, why: Refused) {
+        let wait = match why {
+            Refused::Busy { retry_after } => Millis(u64::from(retry_after)).max(Millis(1_000)),
+            _ => SHUT,
+        };
+        let until = cx.now.since_start.saturating_add(wait);
+        if let Some(state) = self.links.get_mut(&link) {
+            state.gates.insert(queue, Gate::Shut(until));
+        }
+        for device in self.lanes.iter().filter(|(_, lane)| !lane.is_empty()).map(|(it, _)| *it) {
+            let timer = self.timers.entry(device).or_insert(until);
+            *timer = (*timer).min(until);
+        }
+    }
+
+    fn not_opened(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        queue: QueueId,
+        why: Refused,
+    ) -> Result<(), RowsError> {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        let host = state.peer;
+        if matches!(state.gates.get(&queue), Some(Gate::Asked(OpenKey::Invite(_)))) {
+            // The invite was used or is over: what any stranger may do is left.
+            let key = OpenKey::Stamp;
+            state.gates.insert(queue, Gate::Asked(key.clone()));
+            self.ask(cx, link, Asked::Open(queue), Request::Open { queue, key }, true);
+            return Ok(());
+        }
+        self.shut(cx, link, queue, why);
+        let devices: Vec<DeviceId> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| !lane.is_idle())
+            .map(|(device, _)| *device)
+            .collect();
+        for device in devices {
+            if self.hosts_of(device).1.iter().any(|known| known.host == host) {
+                let first = self.lanes.get(&device).and_then(|lane| lane.first_waiting());
+                if let Some(number) = first {
+                    self.refused_line(cx, (device, number), Some(host), Reason::NoQueue)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refused_line(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (device, number): (DeviceId, u64),
+        host: Option<HostId>,
+        reason: Reason,
+    ) -> Result<(), RowsError> {
+        let row = self.lanes.get(&device).and_then(|lane| lane.lines.get(&number));
+        let Some(Carried::Message(key)) = row.map(|row| row.carried.clone()) else {
+            return Ok(());
+        };
+        let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? else {
+            return Ok(());
+        };
+        note_at(&mut row, (StepKind::Refused, host), cx.now.wall);
+        if row.state == MessageState::Queued && row.reason != Some(reason) {
+            row.reason = Some(reason);
+            self.changed(Change::State(key.id, row.state, row.reason));
+        }
+        save(cx.rows, &MESSAGES, &key.bytes(), &row)
+    }
+
+    /// A host signed for a line.
+    fn word_came(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (device, number): (DeviceId, u64),
+        word: HostWord,
+    ) -> Result<(), RowsError> {
+        let (k, hosts) = self.hosts_of(device);
+        let (k, count) = (usize::from(*k), hosts.len());
+        let host = word.host;
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
+        let Some(row) = lane.lines.get_mut(&number) else { return Ok(()) };
+        let first = matches!(row.carried, Carried::FirstContact { .. });
+        let needed = if first { 1 } else { k.min(count).max(1) };
+        row.words.retain(|known| known.host != host);
+        row.words.push(word);
+        row.deposited |= row.words.len() >= needed;
+        let (deposited, carried) = (row.deposited, row.carried.clone());
+        if deposited && !row.receipted {
+            lane.remove(number);
+            cx.rows.delete(&OUTBOX, &line_key(device, number));
+        } else {
+            save(cx.rows, &OUTBOX, &line_key(device, number), row)?;
+            lane.rest(number);
+        }
+        self.to_pump.insert(device);
+        match carried {
+            Carried::Message(key) => self.message_deposited(cx, key, host, deposited),
+            _ => Ok(()),
+        }
+    }
+
+    fn message_deposited(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: MessageKey,
+        host: HostId,
+        deposited: bool,
+    ) -> Result<(), RowsError> {
+        let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? else {
+            return Ok(());
+        };
+        note_at(&mut row, (StepKind::Deposited, Some(host)), cx.now.wall);
+        if deposited && row.state == MessageState::Queued {
+            row.state = MessageState::Deposited;
+            row.reason = None;
+            self.changed(Change::State(key.id, row.state, None));
+        }
+        save(cx.rows, &MESSAGES, &key.bytes(), &row)
+    }
+
+    /// A host of contacts says which store it has: what it signed for in another one is deposited
+    /// again.
+    pub(in crate::endpoint) fn birth_seen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        host: HostId,
+        birth: Birth,
+    ) -> Result<(), RowsError> {
+        let mut row: PeerHostRow = load(cx.rows, &PEER_HOSTS, host.as_bytes())?.unwrap_or_default();
+        if row.birth.is_some_and(|known| known != birth) {
+            row.lost_state_at = Some(cx.now.wall);
+            row.losses = row.losses.saturating_add(1);
+        }
+        row.birth = Some(birth);
+        row.last_used = cx.now.wall;
+        save(cx.rows, &PEER_HOSTS, host.as_bytes(), &row)?;
+        for (device, lane) in &mut self.lanes {
+            for number in lane.void(host, birth) {
+                if let Some(row) = lane.lines.get(&number) {
+                    save(cx.rows, &OUTBOX, &line_key(*device, number), row)?;
+                }
+                self.to_pump.insert(*device);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! Mailbox hosts: the own ones, which keep this device's mail, and those of contacts.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `own` | using, leaving, showing; what contacts and links are told |
+//! | `register` | keys, queues and records at an own host; a host that lost state |
+//! | `fetch` | what an own host brings, and what it may delete |
+//! | `ways` | which hosts of a contact take which line now |
+//! | `deposit` | envelopes at hosts, and their word for them |
+//!
+//! Source: PROTOCOL §7.
+
+mod deposit;
+mod fetch;
+mod own;
+mod register;
+mod ways;
+
+pub(super) use deposit::{Deposited, StampFor};
+pub(super) use fetch::Arrival;
+pub(super) use ways::{Gate, Way};

@@ -1,0 +1,290 @@
+//! Own hosts: chosen by the person, told to contacts once they keep mail.
+
+use crate::crypto::Signer;
+use crate::endpoint::machine::{Cx, Endpoint};
+use crate::endpoint::{Change, Code, Effect, HostChoice, HostState, HostView, Refusal, Reply};
+use crate::id::{DeviceId, HostId, QueueId};
+use crate::identity::{ContactLink, LinkHead};
+use crate::limits::{INVITE_LIFE, MAX_DEVICE_HOSTS, SESSION_GRACE};
+use crate::machine::{Output, StreamKind};
+use crate::record::{AccountRecord, Manifest, ManifestHost, RecordDevice};
+use crate::rows::RowsError;
+use crate::rows::home::{INVITES, InviteRow};
+use crate::rows::host::{OWN_HOSTS, OwnHostRow, REGISTERED};
+use crate::rows::typed::{load_all, save};
+use crate::time::Millis;
+
+/// How long a loss is shown as the host's state.
+const LOSS_SHOWN: Millis = Millis::from_days(1);
+
+impl Endpoint {
+    /// Reads the own hosts.
+    pub(in crate::endpoint) fn open_hosts(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        for (key, row) in load_all::<OwnHostRow>(cx.rows, &OWN_HOSTS, &[])? {
+            if let Some(host) = HostId::from_slice(&key) {
+                self.hosts.insert(host, row);
+            }
+        }
+        for host in self.hosts.keys() {
+            let known = self.registered.entry(*host).or_default();
+            for (key, ()) in load_all::<()>(cx.rows, &REGISTERED, host.as_bytes())? {
+                let queue = key.get(HostId::LENGTH..).and_then(QueueId::from_slice);
+                known.extend(queue);
+            }
+        }
+        Ok(())
+    }
+
+    /// Uses hosts as well; each is registered at by itself from now on.
+    pub(in crate::endpoint) fn use_hosts(
+        &mut self,
+        cx: &mut Cx<'_>,
+        hosts: Vec<HostChoice>,
+        k: Option<u8>,
+    ) -> Result<Result<Reply, Refusal>, RowsError> {
+        let new = hosts.iter().filter(|choice| !self.hosts.contains_key(&choice.host)).count();
+        if self.hosts.len().saturating_add(new) > MAX_DEVICE_HOSTS {
+            let message = format!("a device has at most {MAX_DEVICE_HOSTS} hosts");
+            return Ok(Err(Refusal::new(Code::Full, message, "godwit mailbox drop PEER")));
+        }
+        for choice in hosts {
+            let HostChoice { host, addresses, token } = choice;
+            let row = self.hosts.entry(host).or_insert_with(|| OwnHostRow {
+                addresses: Vec::new(),
+                token: None,
+                public: Signer::random(cx.rng),
+                private: Signer::random(cx.rng),
+                contact_queue: QueueId(cx.random()),
+                admitted: false,
+                state: HostState::Registering,
+                birth: None,
+                seqs: [0; 2],
+                acked: 0,
+                last_seen: None,
+                lost_state_at: None,
+                losses: 0,
+            });
+            if !addresses.is_empty() {
+                row.addresses = addresses;
+            }
+            row.token = token.or(row.token);
+            row.state = HostState::Registering;
+            save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
+            self.registered.entry(host).or_default();
+            self.dials.remove(&(host, StreamKind::Mailbox));
+            let link = self
+                .mailbox_link(host)
+                .filter(|link| self.links.get(link).is_some_and(|state| state.fetching.is_empty()));
+            if let Some(link) = link {
+                self.register_at(cx, link, host)?;
+            }
+        }
+        if k.is_some_and(|k| k != self.counters.k) {
+            self.counters.k = k.unwrap_or_default();
+            self.counters_changed = true;
+            self.hosts_changed(cx)?;
+        }
+        Ok(Ok(self.hosts_reply(cx)))
+    }
+
+    /// Leaves a host: it is kept until every contact knows.
+    pub(in crate::endpoint) fn drop_host(
+        &mut self,
+        cx: &mut Cx<'_>,
+        host: HostId,
+    ) -> Result<Result<Reply, Refusal>, RowsError> {
+        let Some(row) = self.hosts.get_mut(&host) else {
+            let message = "this is none of your hosts";
+            return Ok(Err(Refusal::new(Code::NoMailbox, message, "godwit mailbox list")));
+        };
+        row.state = HostState::Draining;
+        save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
+        if row.admitted {
+            self.hosts_changed(cx)?;
+        } else {
+            self.forget_host(cx, host);
+        }
+        Ok(Ok(self.hosts_reply(cx)))
+    }
+
+    pub(super) fn forget_host(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        self.hosts.remove(&host);
+        cx.rows.delete(&OWN_HOSTS, host.as_bytes());
+        for queue in self.registered.remove(&host).unwrap_or_default() {
+            cx.rows.delete(&REGISTERED, &[&host.as_bytes()[..], queue.as_bytes()].concat());
+        }
+    }
+
+    pub(in crate::endpoint) fn hosts_reply(&self, cx: &Cx<'_>) -> Reply {
+        Reply::Hosts(self.host_views(cx), self.k())
+    }
+
+    pub(in crate::endpoint) fn host_views(&self, cx: &Cx<'_>) -> Vec<HostView> {
+        let view = |(host, row): (&HostId, &OwnHostRow)| HostView {
+            host: *host,
+            addresses: row.addresses.clone(),
+            state: self.host_state(cx, *host, row),
+            last_seen: row.last_seen,
+            lost_state_at: row.lost_state_at,
+        };
+        self.hosts.iter().map(view).collect()
+    }
+
+    /// How an own host does now.
+    fn host_state(&self, cx: &Cx<'_>, host: HostId, row: &OwnHostRow) -> HostState {
+        if matches!(row.state, HostState::Draining | HostState::Refused) {
+            return row.state;
+        }
+        let link = self.mailbox_link(host).and_then(|link| self.links.get(&link));
+        let Some(link) = link else {
+            let tried = self.dials.get(&(host, StreamKind::Mailbox)).is_some_and(|it| it.failed());
+            let never = !row.admitted && !tried;
+            return if never { HostState::Registering } else { HostState::Unreachable };
+        };
+        let complete = self.registered.get(&host).is_some_and(|known| {
+            known.contains(&row.contact_queue)
+                && self.queues.keys().all(|queue| known.contains(queue))
+        });
+        if !row.admitted || !complete || link.fetching.len() < 2 {
+            return HostState::Registering;
+        }
+        let lost = row.lost_state_at.is_some_and(|at| cx.now.wall.since(at) < LOSS_SHOWN);
+        match (lost, row.losses) {
+            (true, 2..) => HostState::Unsteady,
+            (true, _) => HostState::LostState,
+            (false, _) => HostState::Ok,
+        }
+    }
+
+    /// Tells whoever reads events how the hosts do, where that has changed.
+    pub(in crate::endpoint) fn tell_host_states(&mut self, cx: &Cx<'_>) {
+        for view in self.host_views(cx) {
+            if self.host_states.insert(view.host, view.state) != Some(view.state) {
+                self.changed(Change::Host(view.host, view.state));
+            }
+        }
+    }
+
+    /// Receipts that make a message to this device deposited.
+    pub(in crate::endpoint) fn k(&self) -> u8 {
+        let hosts = u8::try_from(self.kept_at().count()).unwrap_or(u8::MAX);
+        let wanted = if self.counters.k == 0 { 2 } else { self.counters.k };
+        wanted.min(hosts).max(1)
+    }
+
+    /// The hosts that contacts may be told: they have admitted us, and we stay.
+    fn kept_at(&self) -> impl Iterator<Item = (&HostId, &OwnHostRow)> {
+        self.hosts.iter().filter(|(_, row)| row.admitted && row.state != HostState::Draining)
+    }
+
+    fn manifest_hosts(&self) -> Vec<ManifestHost> {
+        self.kept_at()
+            .map(|(host, row)| ManifestHost { host: *host, addresses: row.addresses.clone() })
+            .collect()
+    }
+
+    pub(in crate::endpoint) fn manifest(&self, cx: &Cx<'_>) -> Manifest {
+        let seq = cx.now.wall.0 / 1_000;
+        let hosts = self.manifest_hosts();
+        Manifest::sign(self.signer(), self.net(), self.device, seq, self.k(), &hosts)
+    }
+
+    pub(in crate::endpoint) fn account_record(&self, cx: &Cx<'_>) -> AccountRecord {
+        let hosts = self.manifest_hosts();
+        let places = (0_u8..).zip(&hosts).map(|(place, _)| place).collect();
+        let devices = [RecordDevice { device: self.device, k: self.k(), hosts: places }];
+        let (chain, now) = (&self.me.chain, cx.now.wall);
+        AccountRecord::sign(self.signer(), self.net(), chain, now, (&hosts, &devices))
+    }
+
+    pub(in crate::endpoint) fn contact_queues(&self) -> Vec<(HostId, QueueId)> {
+        self.kept_at().map(|(host, row)| (*host, row.contact_queue)).collect()
+    }
+
+    /// The own link, with the present hosts as hints.
+    pub(in crate::endpoint) fn contact_link(&self) -> ContactLink {
+        let head = self.me.chain.head();
+        let hosts = self
+            .kept_at()
+            .flat_map(|(host, row)| row.addresses.iter().map(|address| (*host, address.clone())));
+        ContactLink {
+            account: self.me.account,
+            network: self.me.network.clone(),
+            head: LinkHead { seq: head.seq, hash: head.short() },
+            hosts: hosts.collect(),
+            bootstrap: Vec::new(),
+            direct: Vec::new(),
+            invite: None,
+        }
+    }
+
+    /// Where mail is kept has changed: bundle, records, link and every contact learn of it.
+    pub(in crate::endpoint) fn hosts_changed(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        self.sign_bundle(cx)?;
+        let links: Vec<_> = self.hosts.keys().filter_map(|host| self.mailbox_link(*host)).collect();
+        for link in links {
+            self.publish_at(cx, link);
+        }
+        cx.out.push(Output::After(Effect::Link(self.contact_link().to_string())));
+        self.tell_everybody(cx)
+    }
+
+    /// Makes a link that is good for one stranger.
+    pub(in crate::endpoint) fn make_invite(&mut self, cx: &mut Cx<'_>) -> Result<Reply, RowsError> {
+        let invite: [u8; 16] = cx.random();
+        let expires = cx.now.wall.saturating_add(INVITE_LIFE);
+        save(cx.rows, &INVITES, &invite, &InviteRow { expires, used: false })?;
+        let links: Vec<_> =
+            self.hosts.keys().filter_map(|host| Some((self.mailbox_link(*host)?, *host))).collect();
+        for (link, host) in links {
+            self.register_invite(cx, link, host, (invite, expires));
+        }
+        let mut link = ContactLink { invite: Some(invite), ..self.contact_link() };
+        if link.hosts.is_empty() {
+            link.direct = self.addresses.iter().map(|it| (self.me.host, it.clone())).collect();
+        }
+        Ok(Reply::Invite(link.to_string(), expires))
+    }
+
+    /// A host that was left goes once every contact knows, or after 35 days.
+    pub(in crate::endpoint) fn drain(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let draining: Vec<HostId> = self
+            .hosts
+            .iter()
+            .filter(|(_, row)| row.state == HostState::Draining)
+            .map(|(host, _)| *host)
+            .collect();
+        if draining.is_empty() {
+            return Ok(());
+        }
+        let accepted = |row: &&crate::rows::contact::ContactRow| {
+            row.state == crate::endpoint::ContactState::Accepted
+        };
+        let everybody_knows = self
+            .contacts
+            .values()
+            .filter(accepted)
+            .all(|contact| contact.devices.iter().all(|device| device.knows_us));
+        for host in draining {
+            let long = self.hosts.get(&host).and_then(|row| row.last_seen);
+            let over = long.is_none_or(|at| cx.now.wall.since(at) >= SESSION_GRACE);
+            match self.mailbox_link(host) {
+                Some(link) if everybody_knows => self.erase_at(cx, link, host),
+                None if over && everybody_knows => self.forget_host(cx, host),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a device can answer: its queues are registered where we say that we are.
+    pub(super) fn can_be_answered(&self, device: DeviceId) -> bool {
+        let mut hosts = self.kept_at().peekable();
+        let wanted = || self.queues.iter().filter(|(_, whose)| **whose == device);
+        let none = self.hosts.is_empty();
+        none || hosts.any(|(host, _)| {
+            let known = self.registered.get(host);
+            known.is_some_and(|known| wanted().all(|(queue, _)| known.contains(queue)))
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! Which hosts of a contact take which line now: their queue is open on a ready stream.
+
+use crate::endpoint::links::Asked;
+use crate::endpoint::machine::{Cx, Endpoint};
+use crate::id::{DeviceId, HostId, QueueId};
+use crate::machine::{Address, LinkId, StreamKind};
+use crate::mailbox::host_proof;
+use crate::record::{Manifest, ManifestHost};
+use crate::rows::RowsError;
+use crate::rows::contact::{ContactRow, DeviceRow};
+use crate::rows::outbox::Carried;
+use crate::session::Bundle;
+use crate::time::Millis;
+use crate::wire::frame::{OpenKey, Request};
+
+/// How long a queue that was refused is left alone.
+pub(super) const SHUT: Millis = Millis::from_secs(60);
+
+/// A queue on one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::endpoint) enum Gate {
+    /// Asked for.
+    Asked(OpenKey),
+    /// Open; each deposit bears a stamp, or not.
+    Open { stamp: bool },
+    /// Refused: not before this time again.
+    Shut(Millis),
+}
+
+/// A host that takes a line.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::endpoint) struct Way {
+    pub(in crate::endpoint) host: HostId,
+    pub(in crate::endpoint) link: LinkId,
+    pub(in crate::endpoint) queue: QueueId,
+    pub(in crate::endpoint) stamp: bool,
+}
+
+impl Endpoint {
+    /// The ready stream to a host.
+    pub(in crate::endpoint) fn mailbox_link(&self, host: HostId) -> Option<LinkId> {
+        let mut links = self.links.iter();
+        let fits = |kind| kind == StreamKind::Mailbox;
+        links
+            .find(|(_, link)| fits(link.kind) && link.ready && link.peer == host)
+            .map(|(id, _)| *id)
+    }
+
+    fn device_row(&self, device: DeviceId) -> Option<(&ContactRow, &DeviceRow)> {
+        let contact = self.contacts.get(self.owners.get(&device)?)?;
+        let row = contact.devices.iter().find(|row| row.device == device)?;
+        Some((contact, row))
+    }
+
+    /// A device's manifest, as its last word was.
+    pub(in crate::endpoint) fn manifest_of(&self, device: DeviceId) -> Option<Manifest> {
+        let (contact, row) = self.device_row(device)?;
+        let chain = crate::identity::Chain::from_bytes(&contact.chain).ok()?;
+        let signer = chain.devices().iter().find(|known| known.id == device)?.signer;
+        Manifest::from_bytes(&row.manifest, &signer, self.net(), device).ok()
+    }
+
+    /// The hosts where a device's mail is kept; read once from its manifest.
+    pub(in crate::endpoint) fn hosts_of(&mut self, device: DeviceId) -> &(u8, Vec<ManifestHost>) {
+        if !self.peer_manifests.contains_key(&device) {
+            let manifest = self.manifest_of(device);
+            let known = manifest.map(|it| (it.k(), it.hosts().to_vec())).unwrap_or_default();
+            self.peer_manifests.insert(device, known);
+        }
+        self.peer_manifests.entry(device).or_default()
+    }
+
+    /// The contact queues of a device's bundle, with where their hosts are.
+    pub(in crate::endpoint) fn contact_queues_of(
+        &self,
+        device: DeviceId,
+    ) -> Vec<(HostId, QueueId, Vec<Address>)> {
+        let Some((contact, row)) = self.device_row(device) else { return Vec::new() };
+        let Ok(bundle) = Bundle::from_bytes(&row.bundle, self.net()) else { return Vec::new() };
+        let addresses = |host: HostId| {
+            let named = contact.link_hosts.iter().filter(|(named, _)| *named == host);
+            named.flat_map(|(_, addresses)| addresses.clone()).collect()
+        };
+        let queues = bundle.contact_queues().iter();
+        queues.map(|(host, queue)| (*host, *queue, addresses(*host))).collect()
+    }
+
+    /// The hosts that take what is encrypted for a device now; queues are opened as needed.
+    pub(in crate::endpoint) fn ways(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+    ) -> Result<Vec<Way>, RowsError> {
+        let hosts = self.hosts_of(device).1.clone();
+        let n = self.queue_number(device);
+        if hosts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pair = self.sessions.pair(cx.rows, device)?;
+        let Some(root) = pair.sending_root().map(|root| root.roots.sending.clone()) else {
+            return Ok(Vec::new());
+        };
+        let queue = root.queue_id(n);
+        let mut ways = Vec::new();
+        for ManifestHost { host, .. } in hosts {
+            let Some(link) = self.mailbox_link(host) else { continue };
+            let key = OpenKey::Token(root.token(n, self.me.network.as_str(), &host));
+            if let Some(stamp) = self.open_at(cx, link, queue, key) {
+                ways.push(Way { host, link, queue, stamp });
+            }
+        }
+        Ok(ways)
+    }
+
+    /// The hosts that take a first contact for a device now.
+    pub(in crate::endpoint) fn first_ways(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+    ) -> Vec<Way> {
+        if !self.can_be_answered(device) {
+            return Vec::new();
+        }
+        let invite = self.device_row(device).and_then(|(contact, _)| contact.invite);
+        let mut ways = Vec::new();
+        for (host, queue, _) in self.contact_queues_of(device) {
+            let Some(link) = self.mailbox_link(host) else { continue };
+            let key =
+                invite.map_or(OpenKey::Stamp, |invite| OpenKey::Invite(host_proof(&invite, &host)));
+            if let Some(stamp) = self.open_at(cx, link, queue, key) {
+                ways.push(Way { host, link, queue, stamp });
+            }
+        }
+        ways
+    }
+
+    /// Whether a queue is open on a stream, and whether it wants stamps; asks for it where it is not.
+    fn open_at(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        queue: QueueId,
+        key: OpenKey,
+    ) -> Option<bool> {
+        let state = self.links.get_mut(&link)?;
+        match state.gates.get(&queue) {
+            Some(Gate::Open { stamp }) => return Some(*stamp),
+            Some(Gate::Asked(_)) => return None,
+            Some(Gate::Shut(until)) if *until > cx.now.since_start => return None,
+            _ => {}
+        }
+        state.gates.insert(queue, Gate::Asked(key.clone()));
+        self.ask(cx, link, Asked::Open(queue), Request::Open { queue, key }, true);
+        None
+    }
+
+    /// Hosts of contacts that something waits for.
+    pub(in crate::endpoint) fn wanted_hosts(&mut self, now: Millis) -> Vec<(HostId, Vec<Address>)> {
+        let mut wanted = Vec::new();
+        for contact in self.contacts.values() {
+            if contact.devices.is_empty()
+                && contact.state == crate::endpoint::ContactState::Requested
+            {
+                wanted.extend(contact.link_hosts.iter().cloned());
+            }
+        }
+        let waiting: Vec<(DeviceId, bool, bool)> = self
+            .lanes
+            .iter()
+            .filter(|(device, lane)| {
+                let late = lane.is_late(now);
+                late || (!lane.is_idle() && self.link_to(**device).is_none())
+            })
+            .map(|(device, lane)| {
+                let first = |row: &crate::rows::outbox::OutboxRow| {
+                    matches!(row.carried, Carried::FirstContact { .. })
+                };
+                let firsts = lane.lines.values().any(first);
+                (*device, firsts, lane.lines.values().any(|row| !first(row)))
+            })
+            .collect();
+        for (device, firsts, others) in waiting {
+            if firsts {
+                let queues = self.contact_queues_of(device).into_iter();
+                wanted.extend(queues.map(|(host, _, addresses)| (host, addresses)));
+            }
+            if others {
+                let hosts = self.hosts_of(device).1.iter();
+                wanted.extend(hosts.map(|it| (it.host, it.addresses.clone())));
+            }
+        }
+        wanted
+    }
+
+    /// The devices whose mail a host keeps, as far as something waits for them.
+    pub(in crate::endpoint) fn pump_all(&mut self) {
+        let waiting = self.lanes.iter().filter(|(_, lane)| !lane.is_empty());
+        self.to_pump.extend(waiting.map(|(device, _)| *device));
+    }
+}
