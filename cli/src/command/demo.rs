@@ -1,4 +1,4 @@
-//! `demo`: two real nodes on loopback, spoken to only as a user would.
+//! `demo`: three real nodes on loopback, spoken to only as a user would.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -13,10 +13,10 @@ use serde_json::Value;
 use crate::exit::Failure;
 use crate::output::{self, text};
 
-/// See two nodes talk on this machine: both ways, and past a kill -9
+/// See three nodes on this machine: two people, and a host that keeps what it cannot read
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Leave both running, and show what to type next
+    /// Leave them running, and show what to type next
     #[arg(long)]
     keep: bool,
 }
@@ -28,51 +28,73 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut steps = Steps { since: Instant::now() };
     let folder = Folder::make()?;
-    let mut alice = Actor::new(&folder.0, "alice")?;
-    let mut bob = Actor::new(&folder.0, "bob")?;
-    steps.done("two homes, each with its own keys")?;
-    alice.start("/ip4/127.0.0.1/tcp/0")?;
-    bob.start("/ip4/127.0.0.1/tcp/0")?;
-    steps.done("two nodes run, each a process of its own")?;
+    let mut hana = Actor::new(&folder.0, "hana", &["init", "--host"])?;
+    let mut alice =
+        Actor::new(&folder.0, "alice", &["init", "--no-passphrase", "--name", "alice"])?;
+    let mut bob = Actor::new(&folder.0, "bob", &["init", "--no-passphrase", "--name", "bob"])?;
+    steps.done("three homes: Alice, Bob, and Hana's, which has no account")?;
+    for actor in [&mut hana, &mut alice, &mut bob] {
+        actor.start()?;
+    }
+    steps.done("three nodes run, each a process of its own")?;
+    let invite = hana.field(&["host", "invite"], "link")?;
+    for actor in [&alice, &bob] {
+        actor.ask(&["mailbox", "use", &invite])?;
+    }
+    steps.done("Hana invited both; each has a mailbox at her node")?;
 
-    let (to_bob, to_alice) = (bob.link()?, alice.link()?);
-    alice.ask(&["contact", "add", &to_bob, "--as", "bob"])?;
-    bob.ask(&["contact", "add", &to_alice, "--as", "alice"])?;
+    let link = bob.field(&["id"], "link")?;
+    alice.ask(&["contact", "add", &link, "--as", "bob"])?;
+    bob.until("Alice asks", |bob| {
+        let asking = bob.ask(&["contact", "list", "--requests"])?;
+        Ok(asking.iter().any(|contact| text::field(contact, "name") == "alice"))
+    })?;
+    bob.ask(&["contact", "accept", "alice"])?;
+    steps.done("Alice added Bob by his link, which names Hana alone; he accepted")?;
     alice.ask(&["send", "bob", "Are you there?", "--wait", "delivered"])?;
-    steps.done("Alice added Bob by his link; \"Are you there?\" is on Bob's disk")?;
+    steps.done("\"Are you there?\" is on Bob's disk")?;
     bob.ask(&["send", "alice", "Yes.", "--wait", "delivered"])?;
     steps.done("Bob's \"Yes.\" is on Alice's disk")?;
 
-    let address = bob.listens.clone();
-    bob.kill();
+    bob.stop()?;
     let away = ["One while you sleep.", "Two while you sleep.", "Three while you sleep."];
     for words in away {
-        alice.ask(&["send", "bob", words])?;
+        alice.ask(&["send", "bob", words, "--wait", "deposited"])?;
     }
-    steps.done("Bob's node was killed (-9); Alice sent three more, on her disk")?;
-    bob.start(&address)?;
+    let held = hana.held()?;
+    if held < away.len() {
+        return Err(failed(&format!("Hana holds {held} envelopes")));
+    }
+    steps.done("Bob's node was stopped; Hana signed for three more")?;
     let expected = ["Are you there?", "Yes.", away[0], away[1], away[2]];
-    bob.until_inbox_is(&expected)?;
-    alice.until_inbox_is(&expected)?;
-    steps.done("Bob is back and has all of them, once, in order")?;
-
     for words in expected {
         folder.holds_nowhere(words)?;
     }
-    steps.done("neither disk shows a word of it: everything is encrypted at rest")?;
+    steps.done("no file of anyone's shows a word of it; Hana holds sealed envelopes of 2 KiB")?;
+    alice.stop()?;
+    bob.start()?;
+    bob.until_inbox_is(&expected)?;
+    steps.done("Alice's node was stopped, Bob's is back: he has all of them, once, in order")?;
+    alice.start()?;
+    hana.until("Hana's disk is empty again", |hana| Ok(hana.held()? == 0))?;
+    alice.until_inbox_is(&expected)?;
+    steps.done("what Bob has, Hana has deleted; Alice is back")?;
     if args.keep {
         let home = |actor: &Actor| actor.home.display().to_string();
-        output::line("Both go on. Try:")?;
+        output::line("All three go on. Try:")?;
         output::line(&format!("  godwit --home {} send bob hello", home(&alice)))?;
         output::line(&format!("  godwit --home {} watch", home(&bob)))?;
-        alice.child = None;
-        bob.child = None;
+        output::line(&format!("  godwit --home {} host list", home(&hana)))?;
+        for actor in [&mut hana, &mut alice, &mut bob] {
+            actor.child = None;
+        }
         core::mem::forget(folder);
         return Ok(());
     }
-    alice.stop()?;
-    bob.stop()?;
-    steps.done("both ended cleanly")?;
+    for actor in [&mut alice, &mut bob, &mut hana] {
+        actor.stop()?;
+    }
+    steps.done("all three ended cleanly")?;
     Ok(())
 }
 
@@ -136,9 +158,9 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(folder: &Path, name: &str) -> Result<Self, Failure> {
+    fn new(folder: &Path, name: &str, init: &[&str]) -> Result<Self, Failure> {
         let actor = Self { home: folder.join(name), child: None, listens: String::new() };
-        actor.ask(&["init", "--no-passphrase", "--name", name])?;
+        actor.ask(init)?;
         Ok(actor)
     }
 
@@ -149,7 +171,10 @@ impl Actor {
         Ok(command)
     }
 
-    fn start(&mut self, listen: &str) -> Result<(), Failure> {
+    /// Starts the node, at the place where it was.
+    fn start(&mut self) -> Result<(), Failure> {
+        let listen =
+            if self.listens.is_empty() { "/ip4/127.0.0.1/tcp/0" } else { self.listens.as_str() };
         let mut command = self.command()?;
         command.args(["run", "--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
@@ -176,9 +201,32 @@ impl Actor {
         Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    fn link(&self) -> Result<String, Failure> {
-        let card = self.ask(&["id", "--here"])?;
-        Ok(card.first().map(|card| text::field(card, "link")).unwrap_or_default())
+    /// One field of the first object that a verb prints.
+    fn field(&self, arguments: &[&str], key: &str) -> Result<String, Failure> {
+        let said = self.ask(arguments)?;
+        Ok(said.first().map(|object| text::field(object, key)).unwrap_or_default())
+    }
+
+    /// Envelopes that this host holds.
+    fn held(&self) -> Result<usize, Failure> {
+        let owners = self.ask(&["host", "list"])?;
+        let held = owners.iter().filter_map(|owner| owner.get("envelopes")?.as_u64()).sum::<u64>();
+        Ok(usize::try_from(held).unwrap_or(usize::MAX))
+    }
+
+    fn until(
+        &self,
+        what: &str,
+        there: impl Fn(&Self) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        while !there(self)? {
+            if start.elapsed() > PATIENCE {
+                return Err(failed(&format!("{what}: not within 30 s")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     fn until_inbox_is(&self, expected: &[&str]) -> Result<(), Failure> {

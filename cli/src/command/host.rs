@@ -21,7 +21,7 @@ enum Act {
     /// Make a link that lets people keep their mailbox here
     Invite {
         /// Good for this many persons
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=65_535))]
         uses: u32,
         /// Until then
         #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]

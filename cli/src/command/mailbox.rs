@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
             let mut now = node.use_hosts(&hosts, k).await?;
             let end = tokio::time::Instant::now()
                 + std::time::Duration::from_millis(timeout.0.min(MAX_WAIT));
-            while !missing(&now, &asked).is_empty() && tokio::time::Instant::now() < end {
+            while waits(&now, &asked) && tokio::time::Instant::now() < end {
                 tokio::time::sleep(POLL).await;
                 now = node.hosts().await?;
             }
@@ -77,6 +77,11 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
 const POLL: std::time::Duration = std::time::Duration::from_millis(50);
 /// The longest wait: a day, in milliseconds.
 const MAX_WAIT: u64 = 86_400_000;
+
+/// Whether something may still come of it: a refusal is final until the person has another link.
+fn waits(hosts: &Value, asked: &[HostId]) -> bool {
+    missing(hosts, asked).iter().any(|(_, state)| state != "refused")
+}
 
 fn verdict(hosts: &Value, asked: &[HostId], timeout: Millis) -> Result<(), Failure> {
     let missing = missing(hosts, asked);
@@ -109,7 +114,8 @@ fn missing(hosts: &Value, asked: &[HostId]) -> Vec<(String, String)> {
             .unwrap_or_default();
         (peer, state)
     };
-    asked.iter().map(known).filter(|(_, state)| state != "ok").collect()
+    let takes = |state: &str| matches!(state, "ok" | "lost_state" | "unsteady");
+    asked.iter().map(known).filter(|(_, state)| !takes(state)).collect()
 }
 
 fn print(hosts: &Value, format: Format) -> Result<(), Failure> {

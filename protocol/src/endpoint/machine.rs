@@ -237,8 +237,8 @@ impl Endpoint {
                 self.sweep_changes(cx)?;
                 self.sweep_seen(cx)?;
             }
-            self.drain(cx)?;
         }
+        self.drain(cx)?;
         self.write_receipts(cx)?;
         self.sync_queues(cx)?;
         let due = self.timers.iter().filter(|(_, at)| **at <= now.since_start);

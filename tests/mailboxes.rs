@@ -1,0 +1,240 @@
+//! Three real nodes: a host keeps sealed mail, and neither its death nor its disk loses any.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod cli_support;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use cli_support::{Place, Said, tell};
+use rustix::process::Signal;
+use serde_json::Value;
+
+struct Node {
+    place: Place,
+    child: Option<Child>,
+    listens: String,
+}
+
+impl Node {
+    fn new(init: &[&str]) -> Self {
+        let place = Place::empty();
+        assert_eq!(place.run(init).exit, Some(0));
+        let mut node = Self { place, child: None, listens: "/ip4/127.0.0.1/tcp/0".to_owned() };
+        node.start();
+        node
+    }
+
+    fn person(name: &str) -> Self {
+        Self::new(&["init", "--no-passphrase", "--name", name])
+    }
+
+    fn start(&mut self) {
+        let mut command = self.place.command();
+        command.args(["run", "--json", "--listen", &self.listens]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        ready["listen"][0].as_str().unwrap().clone_into(&mut self.listens);
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        tell(&child, Signal::TERM);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+
+    fn ok(&self, arguments: &[&str]) -> Said {
+        let said = self.place.run(arguments);
+        assert_eq!(said.exit, Some(0), "{arguments:?} {said:?}");
+        said
+    }
+
+    fn link(&self, arguments: &[&str]) -> String {
+        let said = self.ok(&[arguments, &["--json"]].concat()).json();
+        said["link"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for something, 60 s at most.
+    #[track_caller]
+    fn until(&self, what: &str, there: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !there(self) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what} has not come");
+            std::thread::yield_now();
+        }
+    }
+
+    fn received(&self) -> Vec<String> {
+        let said = self.ok(&["inbox", "--json", "--limit", "1000"]);
+        let lines = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let came = lines.filter(|line| line["direction"] == "in");
+        came.map(|line| line["body"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[track_caller]
+    fn receives(&self, expected: &[&str]) {
+        self.until("the mail", |node| {
+            let received = node.received();
+            assert!(received.len() <= expected.len(), "{received:?}");
+            received == expected
+        });
+    }
+
+    fn contact_state(&self) -> String {
+        let said = self.ok(&["contact", "list", "--json"]);
+        let first = said.stdout.lines().next().map(serde_json::from_str::<Value>);
+        first.map_or_else(String::new, |it| it.unwrap()["state"].as_str().unwrap().to_owned())
+    }
+
+    fn host_state(&self) -> String {
+        let status = self.ok(&["mailbox", "status", "--json"]).json();
+        status["hosts"][0]["state"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Hana hosts; Alice and Bob keep their mail there.
+fn community() -> (Node, Node, Node) {
+    let hana = Node::new(&["init", "--host"]);
+    let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
+    let invite = hana.link(&["host", "invite", "--uses", "2"]);
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &invite]);
+    }
+    (hana, alice, bob)
+}
+
+/// The same, and both have each other in the book by an invite.
+fn friends() -> (Node, Node, Node) {
+    let (hana, alice, bob) = community();
+    let link = bob.link(&["contact", "invite"]);
+    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+    alice.until("acceptance", |node| node.contact_state() == "accepted");
+    bob.until("acceptance", |node| node.contact_state() == "accepted");
+    (hana, alice, bob)
+}
+
+#[test]
+fn a_first_contact_needs_nobody_to_be_up_at_the_same_time() {
+    let (hana, mut alice, mut bob) = community();
+    let link = bob.link(&["id"]);
+    bob.stop();
+
+    let added = alice.ok(&["contact", "add", &link, "--as", "bob", "--json"]).json();
+    assert_eq!(added["state"], "requested");
+    alice.ok(&["send", "bob", "while you were away"]);
+    hana.until("the deposit of the request", |hana| {
+        let owners = hana.ok(&["host", "list", "--json"]);
+        owners
+            .stdout
+            .lines()
+            .any(|line| serde_json::from_str::<Value>(line).unwrap()["envelopes"] == 1)
+    });
+    alice.stop();
+    bob.start();
+    bob.until("the request", |bob| bob.contact_state() == "pending");
+    bob.ok(&["contact", "accept", "Alice"]);
+    alice.start();
+
+    bob.receives(&["while you were away"]);
+    assert_eq!(alice.contact_state(), "accepted");
+}
+
+#[test]
+fn an_invite_is_accepted_at_once_on_both_sides_and_good_for_one() {
+    let (_hana, alice, bob) = friends();
+
+    alice.ok(&["send", "bob", "hello", "--wait", "delivered"]);
+    bob.receives(&["hello"]);
+}
+
+#[test]
+fn what_a_host_signed_for_survives_its_kill_and_the_sender_may_be_gone() {
+    let (mut hana, mut alice, mut bob) = friends();
+    bob.stop();
+
+    let texts = ["one", "two", "three"];
+    for text in texts {
+        let sent = alice.ok(&["send", "bob", text, "--wait", "deposited", "--json"]).json();
+        assert_eq!(sent["state"], "deposited");
+        hana.kill();
+        hana.start();
+    }
+    let status = alice.ok(&["status", "--json"]).json();
+    assert_eq!(
+        (&status["outbox"]["queued"], &status["outbox"]["deposited"]),
+        (&0.into(), &3.into())
+    );
+    alice.stop();
+    bob.start();
+
+    bob.receives(&texts);
+    bob.kill();
+    bob.start();
+    bob.receives(&texts);
+}
+
+#[test]
+fn a_host_with_an_empty_disk_is_registered_at_again_and_gets_what_it_lost() {
+    let (mut hana, mut alice, mut bob) = friends();
+    bob.stop();
+    alice.ok(&["send", "bob", "signed for", "--wait", "deposited"]);
+
+    hana.stop();
+    std::fs::remove_dir_all(hana.place.home().join("store")).unwrap();
+    hana.start();
+    alice.until("the loss", |alice| alice.host_state() == "lost_state");
+    // Bob's queues are unknown there until he is back; what waits for them waits at Alice's.
+    bob.start();
+    bob.until("the loss", |bob| bob.host_state() == "lost_state");
+    bob.receives(&["signed for"]);
+    alice.ok(&["send", "bob", "afterwards", "--wait", "delivered"]);
+    alice.stop();
+}
+
+#[test]
+fn operators_and_strangers_get_clear_refusals() {
+    let (hana, alice, _bob) = community();
+    let invite = hana.link(&["host", "invite", "--uses", "1"]);
+    let refused = |arguments: &[&str], code: &str| {
+        hana.place.run(arguments).is_refused(code, 1);
+    };
+    refused(&["send", "bob", "hi"], "E_NO_ACCOUNT");
+    refused(&["contact", "list"], "E_NO_ACCOUNT");
+    refused(&["mailbox", "list"], "E_NO_ACCOUNT");
+    refused(&["host", "remove", &"0".repeat(64)], "E_NO_MAILBOX");
+
+    let (first, second) = (Node::person("Carol"), Node::person("Dave"));
+    first.ok(&["mailbox", "use", &invite]);
+    let said = second.place.run(["mailbox", "use", &invite]);
+    assert!(said.stderr.contains("E_HOST_REFUSED"), "{said:?}");
+    assert_eq!(said.exit, Some(1));
+    let other = invite.replace("n=main", "n=alps");
+    alice.place.run(["mailbox", "use", &other]).is_refused("E_OTHER_NETWORK", 1);
+    let peer = alice.ok(&["mailbox", "list", "--json"]).json();
+    let peer = peer["hosts"][0]["peer_id"].as_str().unwrap().to_owned();
+    alice.ok(&["mailbox", "drop", &peer]);
+    alice.place.run(["mailbox", "drop", &peer]);
+    hana.until("the end of Alice's mailbox", |hana| {
+        hana.ok(&["host", "list", "--json"]).stdout.lines().count() == 4
+    });
+}
