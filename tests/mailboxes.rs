@@ -238,3 +238,25 @@ fn operators_and_strangers_get_clear_refusals() {
         hana.ok(&["host", "list", "--json"]).stdout.lines().count() == 4
     });
 }
+
+#[test]
+fn whoever_is_killed_every_text_arrives_once_and_in_order() {
+    let (hana, alice, bob) = friends();
+    let mut nodes = [hana, alice, bob];
+    let texts: Vec<String> = (0..10).map(|number| format!("text {number}")).collect();
+
+    for (round, text) in texts.iter().enumerate() {
+        nodes[1].ok(&["send", "bob", text]);
+        let victim = round % 3;
+        nodes[victim].kill();
+        nodes[victim].start();
+    }
+
+    let expected: Vec<&str> = texts.iter().map(String::as_str).collect();
+    nodes[2].receives(&expected);
+    nodes[1].ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "60s"]);
+    let status = nodes[2].ok(&["status", "--json"]).json();
+    for fault in ["no_header", "keys_gone", "body_failed", "pq_unknown", "too_far_ahead", "noise"] {
+        assert_eq!(status["faults"][fault], 0, "{status}");
+    }
+}

@@ -25,7 +25,7 @@ use crate::rows::RowsError;
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
 use crate::rows::outbox::{Carried, OUTBOX, OutboxRow, line_key};
 use crate::rows::typed::{load, save};
-use crate::time::Millis;
+use crate::time::{Millis, UnixMillis};
 use crate::wire::frame::Request;
 
 /// A line that is under way.
@@ -45,6 +45,8 @@ pub(super) struct Lane {
     pub(super) lines: BTreeMap<u64, OutboxRow>,
     waiting: BTreeSet<u64>,
     flying: BTreeMap<u64, Flight>,
+    /// Receipts, which may have to wait before they leave.
+    delayed: BTreeMap<u64, UnixMillis>,
     by_message: BTreeMap<MessageId, u64>,
 }
 
@@ -54,12 +56,16 @@ impl Lane {
         if !row.deposited {
             self.waiting.insert(number);
         }
+        if row.kind == Kind::RECEIPT.0 {
+            self.delayed.insert(number, row.not_before);
+        }
         self.lines.insert(number, row);
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
         self.waiting.remove(&number);
         self.flying.remove(&number);
+        self.delayed.remove(&number);
         let row = self.lines.remove(&number)?;
         if self.by_message.get(&row.message) == Some(&number) {
             self.by_message.remove(&row.message);
@@ -280,6 +286,9 @@ impl Endpoint {
         (hosts, first_hosts): (bool, bool),
     ) -> Result<(), RowsError> {
         let Some(lane) = self.lanes.get(&device) else { return Ok(()) };
+        if direct.is_none() && !hosts && !first_hosts {
+            return Ok(());
+        }
         let room = MAX_IN_FLIGHT.saturating_sub(lane.flying.len());
         let wall = cx.now.wall;
         let ready = |number: &&u64| {
@@ -355,8 +364,8 @@ impl Endpoint {
         let has_hosts = !self.hosts_of(device).1.is_empty();
         let (wall, now) = (cx.now.wall, cx.now.since_start);
         let Some(lane) = self.lanes.get(&device) else { return };
-        let delayed = lane.waiting.iter().filter_map(|number| lane.lines.get(number));
-        let delayed = delayed.map(|row| row.not_before.since(wall)).filter(|wait| wait.0 > 0).min();
+        let delayed = lane.delayed.values().map(|at| at.since(wall));
+        let delayed = delayed.filter(|wait| wait.0 > 0).min();
         let mut next = delayed.map(|wait| now.saturating_add(wait));
         if direct && has_hosts {
             let unasked = lane.flying.values().find(|flight| flight.asked.is_empty());

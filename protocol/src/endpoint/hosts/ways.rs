@@ -8,7 +8,6 @@ use crate::mailbox::host_proof;
 use crate::record::{Manifest, ManifestHost};
 use crate::rows::RowsError;
 use crate::rows::contact::{ContactRow, DeviceRow};
-use crate::rows::outbox::Carried;
 use crate::session::Bundle;
 use crate::time::Millis;
 use crate::wire::frame::{OpenKey, Request};
@@ -164,30 +163,23 @@ impl Endpoint {
                 wanted.extend(contact.link_hosts.iter().cloned());
             }
         }
-        let waiting: Vec<(DeviceId, bool, bool)> = self
+        let waiting: Vec<DeviceId> = self
             .lanes
             .iter()
             .filter(|(device, lane)| {
                 let late = lane.is_late(now);
                 late || (!lane.is_idle() && self.link_to(**device).is_none())
             })
-            .map(|(device, lane)| {
-                let first = |row: &crate::rows::outbox::OutboxRow| {
-                    matches!(row.carried, Carried::FirstContact { .. })
-                };
-                let firsts = lane.lines.values().any(first);
-                (*device, firsts, lane.lines.values().any(|row| !first(row)))
-            })
+            .map(|(device, _)| *device)
             .collect();
-        for (device, firsts, others) in waiting {
-            if firsts {
+        for device in waiting {
+            let asked = |(contact, _): (&ContactRow, _)| contact.our_request.is_some();
+            if self.device_row(device).is_some_and(asked) {
                 let queues = self.contact_queues_of(device).into_iter();
                 wanted.extend(queues.map(|(host, _, addresses)| (host, addresses)));
             }
-            if others {
-                let hosts = self.hosts_of(device).1.iter();
-                wanted.extend(hosts.map(|it| (it.host, it.addresses.clone())));
-            }
+            let hosts = self.hosts_of(device).1.iter();
+            wanted.extend(hosts.map(|it| (it.host, it.addresses.clone())));
         }
         wanted
     }
