@@ -212,6 +212,48 @@ fn a_host_with_an_empty_disk_is_registered_at_again_and_gets_what_it_lost() {
 }
 
 #[test]
+fn a_host_with_the_disk_of_an_earlier_hour_gets_what_it_lost_since() {
+    let (mut hana, mut alice, mut bob) = friends();
+    bob.stop();
+    hana.stop();
+    let (store, copy) = (hana.place.home().join("store"), hana.place.home().join("earlier"));
+    copy_folder(&store, &copy);
+    hana.start();
+    let ids = ["one", "two"].map(|text| {
+        let send = ["send", "bob", text, "--wait", "deposited", "--timeout", "60s", "--json"];
+        alice.ok(&send).json()["id"].as_str().unwrap().to_owned()
+    });
+
+    hana.stop();
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&copy, &store).unwrap();
+    hana.start();
+    let again = |alice: &Node, id: &String| {
+        let why = alice.ok(&["why", id, "--json"]).json();
+        let steps = why["steps"].as_array().unwrap();
+        steps.iter().any(|it| it["step"] == "deposited" && it["count"].as_u64() >= Some(2))
+    };
+    alice.until("what was lost", |alice| ids.iter().all(|id| again(alice, id)));
+    alice.stop();
+    bob.start();
+
+    bob.receives(&["one", "two"]);
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &place);
+        } else {
+            std::fs::copy(entry.path(), &place).unwrap();
+        }
+    }
+}
+
+#[test]
 fn operators_and_strangers_get_clear_refusals() {
     let (hana, alice, _bob) = community();
     let invite = hana.link(&["host", "invite", "--uses", "1"]);

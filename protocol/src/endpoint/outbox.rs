@@ -18,12 +18,12 @@ use crate::content::{Content, Kind, Receipt};
 use crate::conversation::Mode;
 use crate::crypto::hash;
 use crate::envelope::{Bucket, Envelope, revoke_hash};
-use crate::id::{AccountId, Birth, DeviceId, HostId, MessageId, QueueId};
+use crate::id::{AccountId, DeviceId, HostId, MessageId, QueueId};
 use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT};
 use crate::machine::LinkId;
 use crate::rows::RowsError;
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
-use crate::rows::outbox::{Carried, OUTBOX, OutboxRow, line_key};
+use crate::rows::outbox::{Carried, HostWord, OUTBOX, OutboxRow, line_key};
 use crate::rows::typed::{load, save};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::frame::Request;
@@ -47,6 +47,8 @@ pub(super) struct Lane {
     flying: BTreeMap<u64, Flight>,
     /// Receipts, which may have to wait before they leave.
     delayed: BTreeMap<u64, UnixMillis>,
+    /// When deposited lines last went once more.
+    again_at: Option<Millis>,
     by_message: BTreeMap<MessageId, u64>,
 }
 
@@ -148,12 +150,12 @@ impl Lane {
         }
     }
 
-    /// A host's words of another birth count no longer. Returns the lines that wait again.
-    pub(super) fn void(&mut self, host: HostId, birth: Birth) -> Vec<u64> {
+    /// Words that are lost count no longer. Returns the lines that wait again.
+    pub(super) fn void(&mut self, lost: impl Fn(&HostWord) -> bool) -> Vec<u64> {
         let mut changed = Vec::new();
         for (number, row) in &mut self.lines {
             let count = row.words.len();
-            row.words.retain(|word| word.host != host || word.birth == birth);
+            row.words.retain(|word| !lost(word));
             if row.words.len() < count {
                 row.deposited = false;
                 if !self.flying.contains_key(number) {
@@ -163,6 +165,23 @@ impl Lane {
             }
         }
         changed
+    }
+
+    /// The device has moved or its host lost state: what was deposited and never receipted goes
+    /// once more, at most once an hour.
+    pub(super) fn go_again(&mut self, now: Millis) {
+        let lately = |at: Millis| now.saturating_sub(at) < Millis::from_hours(1);
+        if self.again_at.is_some_and(lately) {
+            return;
+        }
+        for (number, row) in &mut self.lines {
+            if row.deposited && !self.flying.contains_key(number) {
+                row.deposited = false;
+                row.words.clear();
+                self.waiting.insert(*number);
+                self.again_at = Some(now);
+            }
+        }
     }
 }
 

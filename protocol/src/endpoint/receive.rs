@@ -35,6 +35,11 @@ pub(super) enum Taken {
     Foreign,
 }
 
+/// The key of an envelope in [`SEEN`].
+pub(super) fn seen_key(envelope: &Envelope) -> Vec<u8> {
+    [&envelope.expires().0.to_be_bytes()[..], envelope.id().as_bytes()].concat()
+}
+
 impl Endpoint {
     /// An envelope on a direct stream.
     pub(super) fn deposit(
@@ -92,7 +97,7 @@ impl Endpoint {
         if late && !self.clock.is_doubted() {
             return Ok(Taken::Done);
         }
-        let seen = [&envelope.expires().0.to_be_bytes()[..], envelope.id().as_bytes()].concat();
+        let seen = seen_key(envelope);
         if let Some(known) = load::<SeenRow>(cx.rows, &SEEN, &seen)? {
             if let Some(message) = known.message {
                 self.receipt_again(cx, device, message)?;
@@ -216,6 +221,9 @@ impl Endpoint {
         self.new_manifest((account, device), reachability.manifest);
         self.save_contact(cx, account)?;
         self.recognise(device);
+        if let Some(lane) = self.lanes.get_mut(&device) {
+            lane.go_again(cx.now.since_start);
+        }
         self.to_pump.insert(device);
         Ok(())
     }

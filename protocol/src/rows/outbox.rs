@@ -48,6 +48,8 @@ pub struct HostWord {
     pub queue: QueueId,
     /// Which envelope, to take it back.
     pub envelope: [u8; 16],
+    /// The queue's count that the host signed for.
+    pub seq: u64,
 }
 
 /// One line of the outbox.

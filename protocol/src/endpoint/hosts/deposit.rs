@@ -10,6 +10,7 @@ use crate::crypto::hash;
 use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::messages::note_at;
+use crate::endpoint::outbox::Lane;
 use crate::endpoint::{Change, Effect, MessageState, Reason, StampJob, StepKind};
 use crate::envelope::Envelope;
 use crate::id::{Birth, DeviceId, HostId, QueueId};
@@ -111,7 +112,8 @@ impl Endpoint {
         answer: Answer,
     ) -> Result<(), RowsError> {
         match (asked, answer) {
-            (Asked::Open(queue), Answer::Opened { .. }) => {
+            (Asked::Open(queue), Answer::Opened { seq }) => {
+                self.count_seen(cx, link, (queue, seq))?;
                 if let Some(state) = self.links.get_mut(&link) {
                     let stamp =
                         matches!(state.gates.get(&queue), Some(Gate::Asked(OpenKey::Stamp)));
@@ -139,6 +141,7 @@ impl Endpoint {
                     until: expires.start(),
                     queue: it.queue,
                     envelope: it.envelope,
+                    seq,
                 };
                 self.word_came(cx, (it.device, it.number), word)
             }
@@ -297,8 +300,35 @@ impl Endpoint {
         row.birth = Some(birth);
         row.last_used = cx.now.wall;
         save(cx.rows, &PEER_HOSTS, host.as_bytes(), &row)?;
+        self.void(cx, |word| word.host == host && word.birth != birth)?;
+        // What it still claims to hold is compared with its count.
+        let there = |lane: &Lane| {
+            lane.lines.values().any(|row| row.words.iter().any(|word| word.host == host))
+        };
+        let lanes = self.lanes.iter().filter(|(_, lane)| there(lane));
+        let devices: Vec<DeviceId> = lanes.map(|(device, _)| *device).collect();
+        for device in devices {
+            self.ways(cx, device)?;
+        }
+        Ok(())
+    }
+
+    /// A host says how many commits touched a queue: what it signed for above that is not there any
+    /// more (a disk of an earlier day).
+    fn count_seen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        (queue, seq): (QueueId, u64),
+    ) -> Result<(), RowsError> {
+        let Some(host) = self.links.get(&link).map(|state| state.peer) else { return Ok(()) };
+        self.void(cx, |word| word.host == host && word.queue == queue && word.seq > seq)
+    }
+
+    /// Words that count no longer: their lines wait again.
+    fn void(&mut self, cx: &mut Cx<'_>, lost: impl Fn(&HostWord) -> bool) -> Result<(), RowsError> {
         for (device, lane) in &mut self.lanes {
-            for number in lane.void(host, birth) {
+            for number in lane.void(&lost) {
                 if let Some(row) = lane.lines.get(&number) {
                     save(cx.rows, &OUTBOX, &line_key(*device, number), row)?;
                 }
