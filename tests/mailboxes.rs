@@ -275,7 +275,6 @@ fn operators_and_strangers_get_clear_refusals() {
     let peer = alice.ok(&["mailbox", "list", "--json"]).json();
     let peer = peer["hosts"][0]["peer_id"].as_str().unwrap().to_owned();
     alice.ok(&["mailbox", "drop", &peer]);
-    alice.place.run(["mailbox", "drop", &peer]);
     hana.until("the end of Alice's mailbox", |hana| {
         hana.ok(&["host", "list", "--json"]).stdout.lines().count() == 4
     });

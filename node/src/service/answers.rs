@@ -19,7 +19,7 @@ impl<T> Default for Answers<T> {
 
 impl<T> Answers<T> {
     /// A number for a command, and where its answer comes.
-    pub(super) fn expect(&self) -> (u64, oneshot::Receiver<T>) {
+    pub(super) fn await_one(&self) -> (u64, oneshot::Receiver<T>) {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.lock().insert(request, answer);

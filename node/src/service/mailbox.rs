@@ -61,7 +61,7 @@ impl Mailbox {
     /// # Errors
     /// [`Busy`] if no place is free or the loop has ended.
     pub async fn ask(&self, command: HostCommand) -> Result<HostReply, Busy> {
-        let (request, answered) = self.answers.expect();
+        let (request, answered) = self.answers.await_one();
         if !self.feed.try_give(HostInput::Command { request, command }) {
             self.answers.forget(request);
             return Err(Busy);

@@ -86,7 +86,7 @@ impl Messenger {
     /// # Errors
     /// [`Busy`] if no place is free or the loop has ended.
     pub async fn ask(&self, command: Command) -> Result<Result<Reply, Refusal>, Busy> {
-        let (request, answered) = self.answers.expect();
+        let (request, answered) = self.answers.await_one();
         if !self.feed.try_give(Input::Command { request, command }) {
             self.answers.forget(request);
             return Err(Busy);

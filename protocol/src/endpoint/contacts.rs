@@ -228,6 +228,8 @@ impl Endpoint {
         for device in lanes {
             self.sessions.forget(cx.rows, device)?;
             self.owners.remove(&device);
+            self.peer_manifests.remove(&device);
+            self.timers.remove(&device);
             self.learn_queues(cx.rows, device)?;
             let lane = self.lanes.remove(&device).unwrap_or_default();
             for number in lane.lines.keys() {

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use super::hosts::Arrival;
 use super::machine::{Cx, Endpoint};
 use super::outbox::NewLine;
-use super::receive::{Taken, seen_key};
+use super::receive::{Taken, saw, seen_key};
 use super::sessions::OpenFailure;
 use super::{Change, ContactState};
 use crate::content::{ContactRequest, Content, Kind, Profile, Reachability};
@@ -24,7 +24,7 @@ use crate::machine::{Address, LinkId, StreamKind};
 use crate::mailbox::accept_proof;
 use crate::record::AccountRecord;
 use crate::rows::contact::{ContactRow, DeviceRow};
-use crate::rows::home::{ADDRESSES, HOME, INVITES, InviteRow, SEEN, SeenRow};
+use crate::rows::home::{ADDRESSES, HOME, INVITES, InviteRow};
 use crate::rows::outbox::Carried;
 use crate::rows::typed::{load, load_all, save};
 use crate::rows::{ReadRows, RowsError};
@@ -199,13 +199,7 @@ impl Endpoint {
             return Ok(Taken::Done);
         }
         let seen = seen_key(envelope);
-        if let Some(known) = load::<SeenRow>(cx.rows, &SEEN, &seen)? {
-            let accepted = |row: &ContactRow| row.state == ContactState::Accepted;
-            if self.contacts.get(&account).is_some_and(accepted)
-                && let Some(message) = known.message
-            {
-                self.receipt(device, message);
-            }
+        if self.is_repeat(cx, device, &seen)? {
             return Ok(Taken::Done);
         }
         let started = respond(&self.local(), &handshake, &self.prekeys, self.net());
@@ -223,8 +217,7 @@ impl Endpoint {
             Err(OpenFailure::NotAdmitted(_)) => return Ok(Taken::Done),
         };
         let content = Content::from_bytes(&opened.content).ok();
-        let message = content.as_ref().map(|content| content.message);
-        save(cx.rows, &SEEN, &seen, &SeenRow { message })?;
+        saw(cx, &seen, content.as_ref())?;
         let request = content
             .filter(|content| {
                 content.kind == Kind::CONTACT_REQUEST

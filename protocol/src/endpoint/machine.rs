@@ -236,6 +236,7 @@ impl Endpoint {
                 self.expire_lines(cx)?;
                 self.sweep_changes(cx)?;
                 self.sweep_seen(cx)?;
+                self.sweep_hosts(cx)?;
             }
         }
         self.drain(cx)?;

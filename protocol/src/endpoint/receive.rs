@@ -21,6 +21,7 @@ use crate::rows::home::{SEEN, SeenRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
 use crate::rows::typed::{load, save};
 use crate::session::{Made, MadeClaim, OpenError};
+use crate::time::UnixMillis;
 use crate::wire::frame::{Answer, Frame, Refused};
 
 /// How an envelope was taken.
@@ -38,6 +39,22 @@ pub(super) enum Taken {
 /// The key of an envelope in [`SEEN`].
 pub(super) fn seen_key(envelope: &Envelope) -> Vec<u8> {
     [&envelope.expires().0.to_be_bytes()[..], envelope.id().as_bytes()].concat()
+}
+
+/// Remembers an envelope that was opened.
+pub(super) fn saw(
+    cx: &mut Cx<'_>,
+    seen: &[u8],
+    content: Option<&Content>,
+) -> Result<(), RowsError> {
+    let receipted = content.filter(|content| content.kind.is_receipted());
+    let message = receipted.map(|content| content.message);
+    save(cx.rows, &SEEN, seen, &SeenRow { message, receipted_at: cx.now.wall })
+}
+
+/// Whether a message may be receipted once more.
+fn is_due(last: UnixMillis, now: UnixMillis) -> bool {
+    now.since(last) >= RECEIPT_AGAIN || last > now
 }
 
 impl Endpoint {
@@ -98,18 +115,13 @@ impl Endpoint {
             return Ok(Taken::Done);
         }
         let seen = seen_key(envelope);
-        if let Some(known) = load::<SeenRow>(cx.rows, &SEEN, &seen)? {
-            if let Some(message) = known.message {
-                self.receipt_again(cx, device, message)?;
-            }
+        if self.is_repeat(cx, device, &seen)? {
             return Ok(Taken::Done);
         }
         let bytes = envelope.bytes();
         match self.sessions.open(cx.rows, wall, device, Some(generation), bytes) {
             Ok(opened) => {
-                let content = Content::from_bytes(&opened.content).ok();
-                let message = content.map(|content| content.message);
-                save(cx.rows, &SEEN, &seen, &SeenRow { message })?;
+                saw(cx, &seen, Content::from_bytes(&opened.content).ok().as_ref())?;
                 self.opened(cx, device, &opened)?;
             }
             Err(OpenFailure::Wait) => return Ok(Taken::Later),
@@ -228,7 +240,29 @@ impl Endpoint {
         Ok(())
     }
 
-    /// A message has come once more: it is receipted again, at most once in 12 h.
+    /// Whether an envelope was opened before; what a contact sent is then receipted again, at most
+    /// once in 12 h.
+    pub(super) fn is_repeat(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        seen: &[u8],
+    ) -> Result<bool, RowsError> {
+        let Some(known) = load::<SeenRow>(cx.rows, &SEEN, seen)? else { return Ok(false) };
+        let contact = self.owners.get(&device).and_then(|account| self.contacts.get(account));
+        let accepted = contact.is_some_and(|row| row.state == ContactState::Accepted);
+        if let Some(message) = known.message
+            && accepted
+            && is_due(known.receipted_at, cx.now.wall)
+        {
+            let row = SeenRow { receipted_at: cx.now.wall, ..known };
+            save(cx.rows, &SEEN, seen, &row)?;
+            self.receipt(device, message);
+        }
+        Ok(true)
+    }
+
+    /// A message has come once more in another envelope: it is receipted again, at most once in 12 h.
     fn receipt_again(
         &mut self,
         cx: &mut Cx<'_>,
@@ -241,7 +275,7 @@ impl Endpoint {
             return Ok(());
         };
         let wall = cx.now.wall;
-        if row.receipted_at.is_none_or(|at| wall.since(at) >= RECEIPT_AGAIN || at > wall) {
+        if row.receipted_at.is_none_or(|at| is_due(at, wall)) {
             row.receipted_at = Some(wall);
             save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
             self.receipt(device, id);

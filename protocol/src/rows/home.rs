@@ -65,8 +65,10 @@ pub struct ChangesRow {
 /// An envelope that was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenRow {
-    /// The content in it.
+    /// The content in it, if it is receipted.
     pub message: Option<crate::id::MessageId>,
+    /// When it was last receipted.
+    pub receipted_at: UnixMillis,
 }
 
 /// How old this home knows itself to be (PROTOCOL §4, the fence).

@@ -71,6 +71,8 @@ pub struct OwnHostRow {
     pub lost_state_at: Option<UnixMillis>,
     /// How often it lost state in the last 35 d.
     pub losses: u32,
+    /// Since when it is being left.
+    pub left_at: Option<UnixMillis>,
 }
 
 /// A contact's host.

@@ -14,6 +14,7 @@ use crate::endpoint::outbox::Lane;
 use crate::endpoint::{Change, Effect, MessageState, Reason, StampJob, StepKind};
 use crate::envelope::Envelope;
 use crate::id::{Birth, DeviceId, HostId, QueueId};
+use crate::limits::MAX_STAMP_BITS;
 use crate::machine::{LinkId, Output};
 use crate::mailbox::{check_receipt, leaf};
 use crate::rows::RowsError;
@@ -56,6 +57,14 @@ impl Endpoint {
         let Some((challenge, difficulty)) = hello.map(|it| (it.challenge, it.difficulty)) else {
             return;
         };
+        if way.stamp && difficulty > MAX_STAMP_BITS {
+            // More work than anybody may ask for: the host counts as busy.
+            if let Some(lane) = self.lanes.get_mut(&device) {
+                lane.refused(number, way.host);
+            }
+            self.shut(cx, way.link, way.queue, Refused::Full);
+            return;
+        }
         if !way.stamp || difficulty == 0 {
             self.deposit_now(cx, (device, number), way.link, &envelope, [0; 8]);
             return;

@@ -9,7 +9,7 @@ use crate::id::OwnerKey;
 use crate::limits::MAX_ACK_IDS;
 use crate::machine::LinkId;
 use crate::rows::RowsError;
-use crate::rows::host::OWN_HOSTS;
+use crate::rows::host::{OWN_HOSTS, OwnHostRow};
 use crate::rows::typed::save;
 use crate::time::Millis;
 use crate::wire::frame::{Item, Request};
@@ -78,7 +78,7 @@ impl Endpoint {
     pub(in crate::endpoint) fn acknowledge(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         for ((link, owner), ids) in core::mem::take(&mut self.acks) {
             let Some(host) = self.links.get(&link).map(|state| state.peer) else { continue };
-            let private = |row: &&crate::rows::host::OwnHostRow| owner_key(&row.private) == owner;
+            let private = |row: &&OwnHostRow| owner_key(&row.private) == owner;
             if let Some(row) = self.hosts.get_mut(&host) {
                 let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
                 row.acked = row.acked.saturating_add(count);
@@ -97,7 +97,9 @@ impl Endpoint {
 
     /// Everything that was there is here; what follows comes as it is deposited.
     pub(in crate::endpoint) fn fetched(&mut self, link: LinkId, owner: OwnerKey) {
-        if let Some(state) = self.links.get_mut(&link) {
+        let Some(state) = self.links.get_mut(&link) else { return };
+        let ours = |row: &OwnHostRow| [&row.public, &row.private].map(owner_key).contains(&owner);
+        if self.hosts.get(&state.peer).is_some_and(ours) {
             state.live.insert(owner);
         }
     }

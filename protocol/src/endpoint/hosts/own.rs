@@ -10,7 +10,7 @@ use crate::machine::{Output, StreamKind};
 use crate::record::{AccountRecord, Manifest, ManifestHost, RecordDevice};
 use crate::rows::RowsError;
 use crate::rows::home::{INVITES, InviteRow};
-use crate::rows::host::{OWN_HOSTS, OwnHostRow, REGISTERED};
+use crate::rows::host::{OWN_HOSTS, OwnHostRow, PEER_HOSTS, PeerHostRow, REGISTERED};
 use crate::rows::typed::{load_all, save};
 use crate::time::Millis;
 
@@ -47,6 +47,7 @@ impl Endpoint {
             let message = format!("a device has at most {MAX_DEVICE_HOSTS} hosts");
             return Ok(Err(Refusal::new(Code::Full, message, "godwit mailbox drop PEER")));
         }
+        let mut returned = false;
         for choice in hosts {
             let HostChoice { host, addresses, token } = choice;
             let row = self.hosts.entry(host).or_insert_with(|| OwnHostRow {
@@ -63,7 +64,9 @@ impl Endpoint {
                 last_seen: None,
                 lost_state_at: None,
                 losses: 0,
+                left_at: None,
             });
+            returned |= row.left_at.take().is_some();
             if !addresses.is_empty() {
                 row.addresses = addresses;
             }
@@ -79,9 +82,12 @@ impl Endpoint {
                 self.register_at(cx, link, host)?;
             }
         }
-        if k.is_some_and(|k| k != self.counters.k) {
-            self.counters.k = k.unwrap_or_default();
+        let new_k = k.filter(|k| *k != self.counters.k);
+        if let Some(k) = new_k {
+            self.counters.k = k;
             self.counters_changed = true;
+        }
+        if new_k.is_some() || returned {
             self.hosts_changed(cx)?;
         }
         Ok(Ok(self.hosts_reply(cx)))
@@ -98,6 +104,7 @@ impl Endpoint {
             return Ok(Err(Refusal::new(Code::NoMailbox, message, "godwit mailbox list")));
         };
         row.state = HostState::Draining;
+        row.left_at = row.left_at.or(Some(cx.now.wall));
         save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
         if row.admitted {
             self.hosts_changed(cx)?;
@@ -246,6 +253,26 @@ impl Endpoint {
         Ok(Reply::Invite(link.to_string(), expires))
     }
 
+    /// Forgets invites that are over, and hosts of contacts that were not used for 35 days.
+    pub(in crate::endpoint) fn sweep_hosts(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let now = cx.now.wall;
+        for (key, row) in load_all::<InviteRow>(cx.rows, &INVITES, &[])? {
+            if row.expires <= now {
+                cx.rows.delete(&INVITES, &key);
+            }
+        }
+        let held = |host: &[u8]| {
+            let mut rows = self.lanes.values().flat_map(|lane| lane.lines.values());
+            rows.any(|row| row.words.iter().any(|word| word.host.as_bytes() == host))
+        };
+        for (key, row) in load_all::<PeerHostRow>(cx.rows, &PEER_HOSTS, &[])? {
+            if now.since(row.last_used) >= SESSION_GRACE && !held(&key) {
+                cx.rows.delete(&PEER_HOSTS, &key);
+            }
+        }
+        Ok(())
+    }
+
     /// A host that was left goes once every contact knows, or after 35 days.
     pub(in crate::endpoint) fn drain(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         let draining: Vec<HostId> = self
@@ -266,11 +293,12 @@ impl Endpoint {
             .filter(accepted)
             .all(|contact| contact.devices.iter().all(|device| device.knows_us));
         for host in draining {
-            let long = self.hosts.get(&host).and_then(|row| row.last_seen);
-            let over = long.is_none_or(|at| cx.now.wall.since(at) >= SESSION_GRACE);
+            let left_at = self.hosts.get(&host).and_then(|row| row.left_at);
+            let over = left_at.is_some_and(|at| cx.now.wall.since(at) >= SESSION_GRACE)
+                && !self.clock.is_doubted();
             match self.mailbox_link(host) {
-                Some(link) if everybody_knows => self.erase_at(cx, link, host),
-                None if over && everybody_knows => self.forget_host(cx, host),
+                Some(link) if everybody_knows || over => self.erase_at(cx, link, host),
+                None if over => self.forget_host(cx, host),
                 _ => {}
             }
         }

@@ -139,11 +139,7 @@ impl HostMachine {
             hx.refuse(at, Refused::NotFound);
             return Ok(());
         };
-        let count = u32::try_from(queues.len()).unwrap_or(u32::MAX);
-        if row.queues.saturating_add(count) > MAX_OWNER_QUEUES {
-            hx.refuse(at, Refused::Full);
-            return Ok(());
-        }
+        let mut count = row.queues;
         let fits = queues.len() <= MAX_REGISTER
             && queues.iter().all(|queue| match queue.access {
                 QueueAccess::Token(_) => role == OwnerRole::Private,
@@ -155,6 +151,11 @@ impl HostMachine {
                 hx.refuse(at, Refused::Rejected);
                 return Ok(());
             }
+            count = count.saturating_add(u32::from(whose.is_none()));
+        }
+        if count > MAX_OWNER_QUEUES {
+            hx.refuse(at, Refused::Full);
+            return Ok(());
         }
         for Registration { queue, access, quota } in queues {
             let place = (role, owner, queue);
@@ -248,9 +249,14 @@ impl HostMachine {
         (owner, account): (OwnerKey, AccountId),
         records: Vec<ByteBuf>,
     ) -> Result<(), RowsError> {
-        let role = self.ledger.owner(hx.rows, owner)?.map(|(role, _)| role);
-        if role != Some(OwnerRole::Public) {
-            hx.refuse(at, if role.is_none() { Refused::NotFound } else { Refused::Rejected });
+        let Some((role, row)) = self.ledger.owner(hx.rows, owner)? else {
+            hx.refuse(at, Refused::NotFound);
+            return Ok(());
+        };
+        // One account an owner: nobody fills a host with the records of many.
+        let other = row.account.is_some_and(|known| known != account);
+        if role != OwnerRole::Public || other {
+            hx.refuse(at, Refused::Rejected);
             return Ok(());
         }
         let Some(record) = self.checked(hx, account, &records) else {
@@ -318,6 +324,7 @@ impl HostMachine {
             return Ok(());
         }
         let begin = owner.as_bytes();
+        self.sweep_invited(hx, owner)?;
         let (held, end) = (&INVITED, prefix_end(begin));
         let many = crate::limits::MAX_OWNER_INVITES;
         let known = hx.rows.scan(held, begin, &end, many, Direction::Forward)?;

@@ -7,8 +7,10 @@ use super::fetches::envelope_of;
 use super::machine::{HostMachine, Hx};
 use crate::id::OwnerKey;
 use crate::limits::{IDLE_MAILBOX, MAX_SCAN, MAX_SWEEP, SESSION_GRACE};
-use crate::rows::mailbox::{MailPlace, OwnerRow, TOKENS, TokenRow, trees};
-use crate::rows::typed::{load_all, parse};
+use crate::rows::mailbox::{
+    CARDS, CardRow, INVITED, InvitedRow, MailPlace, OwnerRow, TOKENS, TokenRow, trees,
+};
+use crate::rows::typed::{load, load_all, parse};
 use crate::rows::{Direction, RowsError};
 use crate::time::Millis;
 use crate::wire::frame::OwnerRole;
@@ -65,19 +67,46 @@ impl HostMachine {
     fn sweep_idle(&mut self, hx: &mut Hx<'_>) -> Result<(), RowsError> {
         let connected =
             |owner: &OwnerKey| self.links.values().any(|link| link.proved.contains(owner));
-        let mut idle = Vec::new();
+        let (mut idle, mut published) = (Vec::new(), Vec::new());
         for role in [OwnerRole::Private, OwnerRole::Public] {
             for (_, row) in load_all::<OwnerRow>(hx.rows, &trees(role).owners, &[])? {
                 let silent = hx.now.wall.since(row.last_seen.start()) >= IDLE_MAILBOX;
                 if silent && !connected(&row.owner) {
                     idle.push(row.owner);
+                } else if role == OwnerRole::Public {
+                    published.push((row.owner, row.account));
                 }
             }
         }
         for owner in idle {
             self.end_owner(hx, owner)?;
         }
+        for (owner, account) in published {
+            self.sweep_invited(hx, owner)?;
+            let Some(account) = account else { continue };
+            let card: Option<CardRow> = load(hx.rows, &CARDS, account.as_bytes())?;
+            if card.is_some_and(|card| card.until <= hx.now.wall.hours()) {
+                hx.rows.delete(&CARDS, account.as_bytes());
+            }
+        }
         self.sweep_tokens(hx)
+    }
+
+    /// Invites that are over go.
+    pub(super) fn sweep_invited(
+        &mut self,
+        hx: &mut Hx<'_>,
+        owner: OwnerKey,
+    ) -> Result<(), RowsError> {
+        if self.clock.is_doubted() {
+            return Ok(());
+        }
+        for (key, row) in load_all::<InvitedRow>(hx.rows, &INVITED, owner.as_bytes())? {
+            if row.expires <= hx.now.wall.hours() {
+                hx.rows.delete(&INVITED, &key);
+            }
+        }
+        Ok(())
     }
 
     /// A token is remembered for as long as a young store might take it after its end.

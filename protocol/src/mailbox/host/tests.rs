@@ -530,6 +530,32 @@ fn envelopes_that_are_over_or_of_no_size_are_refused() {
     assert!(bench.closed);
 }
 
+#[test]
+fn invites_that_are_over_make_room_and_queues_may_be_registered_again_at_the_limit() {
+    let mut bench = Bench::new(Admission::Open);
+    let (link, owner) = bench.owner(2, OwnerRole::Public);
+    let invite = |number: u64, hours: u64| Request::Invite {
+        owner,
+        queue: CONTACT,
+        hash: hash(&[&number.to_le_bytes()]),
+        expires: UnixMillis(START).saturating_add(Millis::from_hours(hours)).hours_up(),
+    };
+    for number in 0..64 {
+        assert_eq!(bench.ask(link, invite(number, 2)), Answer::Done);
+    }
+    assert_eq!(bench.ask(link, invite(64, 2)), Answer::Refused(Refused::Full));
+    bench.at += 3 * 3_600_000;
+    assert_eq!(bench.ask(link, invite(64, 5)), Answer::Done);
+
+    let row = bench.machine.ledger.owner_mut(&bench.rows, owner).unwrap().unwrap();
+    row.queues = crate::limits::MAX_OWNER_QUEUES;
+    let known = Registration { queue: CONTACT, access: QueueAccess::Stamp, quota: 9 };
+    let new = Registration { queue: QueueId([9; 32]), ..known.clone() };
+    let mut register = |queues| bench.ask(link, Request::Register { owner, queues });
+    assert_eq!(register(vec![known]), Answer::Done);
+    assert_eq!(register(vec![new]), Answer::Refused(Refused::Full));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
