@@ -254,6 +254,19 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
+fn what_a_lost_stream_took_goes_on_the_next_one_though_the_host_is_down() {
+    let (mut hana, alice, mut bob) = friends();
+    alice.ok(&["send", "bob", "direct", "--wait", "delivered"]);
+    tell(bob.child.as_ref().unwrap(), Signal::STOP);
+    alice.ok(&["send", "bob", "taken and lost"]);
+    hana.kill();
+    bob.kill();
+    bob.start();
+
+    bob.receives(&["direct", "taken and lost"]);
+}
+
+#[test]
 fn operators_and_strangers_get_clear_refusals() {
     let (hana, alice, _bob) = community();
     let invite = hana.link(&["host", "invite", "--uses", "1"]);

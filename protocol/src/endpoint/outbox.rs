@@ -28,7 +28,7 @@ use crate::rows::typed::{load, save};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::frame::Request;
 
-/// A line that is under way.
+/// A line that is under way: on a direct stream, or asked of a host.
 #[derive(Debug)]
 struct Flight {
     direct: Option<LinkId>,
@@ -113,23 +113,26 @@ impl Lane {
     /// whether anything did.
     pub(super) fn land(&mut self, link: LinkId, host: Option<HostId>) -> bool {
         let mut any = false;
-        let mut landed = Vec::new();
-        for (number, flight) in &mut self.flying {
-            if let Some(host) = host {
-                any |= flight.asked.remove(&host);
-            }
+        for flight in self.flying.values_mut() {
+            any |= host.is_some_and(|host| flight.asked.remove(&host));
             if flight.direct == Some(link) {
                 flight.direct = None;
-            }
-            if flight.direct.is_none() && flight.envelope.is_none() {
-                landed.push(*number);
+                any = true;
             }
         }
-        for number in &landed {
-            self.flying.remove(number);
-            self.waiting.insert(*number);
+        self.land_idle();
+        any
+    }
+
+    /// What is with nobody any more waits again.
+    fn land_idle(&mut self) {
+        let idle = |flight: &Flight| flight.direct.is_none() && flight.asked.is_empty();
+        let landed = self.flying.iter().filter(|(_, flight)| idle(flight));
+        let landed: Vec<u64> = landed.map(|(number, _)| *number).collect();
+        for number in landed {
+            self.flying.remove(&number);
+            self.waiting.insert(number);
         }
-        any || !landed.is_empty()
     }
 
     /// A host does not take a line now.
@@ -137,6 +140,7 @@ impl Lane {
         if let Some(flight) = self.flying.get_mut(&number) {
             flight.asked.remove(&host);
         }
+        self.land_idle();
     }
 
     /// A line with its k words rests once nobody else was asked for it.
@@ -289,7 +293,7 @@ impl Endpoint {
             } else {
                 (Vec::new(), Vec::new())
             };
-            self.depart(cx, device, direct, (!ways.is_empty(), !first_ways.is_empty()))?;
+            self.depart(cx, device, direct, (&ways, &first_ways))?;
             self.ask_hosts(cx, device, (&ways, &first_ways))?;
             self.set_timer(cx, device, direct.is_some());
         }
@@ -302,10 +306,10 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         device: DeviceId,
         direct: Option<LinkId>,
-        (hosts, first_hosts): (bool, bool),
+        (ways, first_ways): (&[Way], &[Way]),
     ) -> Result<(), RowsError> {
         let Some(lane) = self.lanes.get(&device) else { return Ok(()) };
-        if direct.is_none() && !hosts && !first_hosts {
+        if direct.is_none() && ways.is_empty() && first_ways.is_empty() {
             return Ok(());
         }
         let room = MAX_IN_FLIGHT.saturating_sub(lane.flying.len());
@@ -313,8 +317,9 @@ impl Endpoint {
         let ready = |number: &&u64| {
             lane.lines.get(number).is_some_and(|row| {
                 let first = matches!(row.carried, Carried::FirstContact { .. });
-                let taken = direct.is_some() || if first { first_hosts } else { hosts };
-                row.not_before <= wall && taken
+                let ways = if first { first_ways } else { ways };
+                let lacks = |way: &Way| !row.words.iter().any(|word| word.host == way.host);
+                row.not_before <= wall && (direct.is_some() || ways.iter().any(lacks))
             })
         };
         let numbers: Vec<u64> = lane.waiting.iter().filter(ready).take(room).copied().collect();
