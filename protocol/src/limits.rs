@@ -79,6 +79,14 @@ limits! {
     MAX_TEXT: usize = 32 * 1_024, "bytes";
     /// Parents that a content names (PROTOCOL §10).
     MAX_PARENTS: usize = 4, "messages";
+    /// Parents of one conversation that are missed at once (a `resend` names as many; PROTOCOL §10).
+    MAX_MISSING: usize = 64, "messages";
+    /// Messages whose place is raised when a parent comes late (CLI, "inbox").
+    MAX_RAISED: usize = 1_000, "messages";
+    /// How long a parent is missed before it is asked for (PROTOCOL §10).
+    GAP_PATIENCE: Millis = Millis::from_secs(60), "ms";
+    /// How often a parent is asked for, once a day (PROTOCOL §10).
+    MAX_ASKED: u8 = 3, "times";
     /// Message ids that one receipt or `resend` names (PROTOCOL §7, §10).
     MAX_RECEIPT_IDS: usize = 64, "messages";
     /// The text that rides in a contact request (PROTOCOL §6).
@@ -160,10 +168,20 @@ limits! {
     KEM_EPOCH_TIME: Millis = Millis::from_days(1), "ms";
     /// Encryptions after which `fence` grows (PROTOCOL §4, the fence).
     FENCE_ENCRYPTIONS: u32 = 64, "messages";
+    /// A fence leaps by this when a home finds itself older, past whatever its other hosts hold
+    /// (PROTOCOL §4, the fence).
+    FENCE_LEAP: u64 = 1 << 16, "fences";
+    /// A fence that far above our own is a living copy's (PROTOCOL §4, the fence).
+    MAX_FENCE_AHEAD: u64 = 1 << 32, "fences";
+    /// Contents that go once more to an older copy of a home (PROTOCOL §4, the fence).
+    MAX_REFILL: usize = 1_000, "messages";
     /// Queue roots kept of a device pair (PROTOCOL §7).
     MAX_QUEUE_ROOTS: usize = 3, "roots";
 
     // Outbox
+    /// What is under way moves to a new session at most once in this time a pair (PROTOCOL §4,
+    /// "Which session").
+    MOVE_AGAIN: Millis = Millis::from_hours(1), "ms";
     /// Envelopes in flight of one session (PROTOCOL §7).
     MAX_IN_FLIGHT: usize = 1_000, "envelopes";
     /// Messages that may wait for one device (PROTOCOL §7; a full disk comes later).
@@ -242,6 +260,8 @@ limits! {
     IDLE_MAILBOX: Millis = Millis::from_days(60), "ms";
     /// How often the machines sweep (ARCHITECTURE, "Modules").
     SWEEP_EVERY: Millis = Millis::from_secs(60), "ms";
+    /// How often what was never confirmed is looked at (PROTOCOL §7, "Sent again": days).
+    MEND_EVERY: Millis = Millis::from_hours(1), "ms";
     /// Rows that one `handle` sweeps (ARCHITECTURE, "Modules").
     MAX_SWEEP: usize = 1_000, "rows";
     /// `GetCard` answers a minute on one connection (PROTOCOL §3).

@@ -125,6 +125,14 @@ pub struct Content {
 }
 
 impl Content {
+    /// Whether it is repeated until the recipient's device has receipted it: by its kind, and
+    /// `hello{last}`.
+    #[must_use]
+    pub fn is_receipted(&self) -> bool {
+        let asks = self.kind == Kind::HELLO && !matches!(self.body.as_slice(), [0]);
+        self.kind.is_receipted() || asks
+    }
+
     /// The canonical bytes.
     ///
     /// # Errors

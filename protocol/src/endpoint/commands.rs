@@ -6,19 +6,19 @@ use super::machine::{Cx, Endpoint};
 use super::messages::note;
 use super::outbox::NewLine;
 use super::{
-    Code, Command, ContactState, Effect, EndpointStatus, MessageState, OutgoingText, Reason,
-    Refusal, Reply, SentMessage, StepKind,
+    Code, Command, ContactState, Effect, EndpointStatus, HostState, HostView, MessageState,
+    OutgoingText, Reason, Refusal, Reply, SentMessage, StepKind,
 };
 use crate::content::{Kind, Text};
 use crate::id::{AccountId, DeviceId, MessageId};
 use crate::identity::ContactLink;
-use crate::limits::MAX_TEXT;
+use crate::limits::{MAX_TEXT, SESSION_GRACE};
 use crate::machine::Output;
 use crate::rows::RowsError;
 use crate::rows::message::{CONVERSATIONS, ConversationRow, MESSAGES, MessageKey, MessageRow};
 use crate::rows::outbox::Carried;
 use crate::rows::typed::{load, save};
-use crate::time::Millis;
+use crate::time::UnixMillis;
 
 impl Endpoint {
     /// Carries a command out; its answer leaves when what it did is on disk.
@@ -65,6 +65,10 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         text: OutgoingText,
     ) -> Result<Result<SentMessage, Refusal>, RowsError> {
+        if self.fence.two_homes {
+            let message = "two copies of this home are alive, and this one stands down";
+            return Ok(Err(Refusal::new(Code::TwoHomes, message, "godwit status")));
+        }
         let account = match self.find(&text.to) {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
@@ -107,24 +111,21 @@ impl Endpoint {
         note(&mut row, StepKind::Queued, wall);
         self.place(cx, key, row)?;
         for device in self.lanes_of(account) {
-            let carried = Carried::Message(key);
-            self.queue(
-                cx,
-                device,
-                NewLine { carried, message: id, kind: Kind::TEXT, delay: Millis(0) },
-            )?;
+            self.queue(cx, device, NewLine::message(key, Kind::TEXT))?;
         }
         Ok(Ok(SentMessage { id, conversation, state: MessageState::Queued }))
     }
 
     /// The devices of a contact, or where lines wait until one is known.
     fn lanes_of(&self, account: AccountId) -> Vec<DeviceId> {
-        let devices: Vec<DeviceId> = self
-            .contacts
-            .get(&account)
-            .map(|contact| contact.devices.iter().map(|row| row.device).collect())
-            .unwrap_or_default();
+        let devices = self.devices_of(account);
         if devices.is_empty() { vec![Self::waiting_room(account)] } else { devices }
+    }
+
+    /// The devices of a contact that are known.
+    pub(super) fn devices_of(&self, account: AccountId) -> Vec<DeviceId> {
+        let contact = self.contacts.get(&account);
+        contact.map(|it| it.devices.iter().map(|row| row.device).collect()).unwrap_or_default()
     }
 
     fn accept_command(
@@ -216,9 +217,24 @@ impl Endpoint {
             hosts: self.host_views(cx),
             k: self.k(),
             faults: self.counters.faults,
-            warnings: Vec::new(),
+            warnings: self.warnings(cx),
             clock_doubted: self.clock.is_doubted(),
         }
+    }
+
+    /// What a person should know, by code.
+    fn warnings(&self, cx: &Cx<'_>) -> Vec<String> {
+        let lately = |at: UnixMillis| cx.now.wall.since(at) < SESSION_GRACE;
+        let unsteady = |view: &HostView| {
+            matches!(view.state, HostState::Unsteady | HostState::BrokenWord | HostState::Refused)
+        };
+        let all = [
+            ("two_homes", self.fence.two_homes),
+            ("rolled_back", !self.fence.two_homes && self.fence.behind_at.is_some_and(lately)),
+            ("clock", self.clock.is_doubted()),
+            ("host", self.host_views(cx).iter().any(unsteady)),
+        ];
+        all.into_iter().filter(|(_, holds)| *holds).map(|(code, _)| code.to_owned()).collect()
     }
 
     fn link_here(&self) -> String {

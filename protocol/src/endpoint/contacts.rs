@@ -35,6 +35,7 @@ pub(super) fn stranger(account: AccountId, now: UnixMillis) -> ContactRow {
         invite: None,
         devices: Vec::new(),
         requested_at: None,
+        added_again_at: None,
         our_request: None,
         their_request: None,
     }
@@ -149,6 +150,7 @@ impl Endpoint {
         if asked {
             self.accept(cx, account)?;
         } else {
+            self.ask_again(cx, account)?;
             self.changed(Change::Contact(account, Some(state)));
         }
         Ok(Ok(account))

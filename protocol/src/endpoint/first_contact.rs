@@ -16,7 +16,6 @@ use super::receive::{Taken, saw, seen_key};
 use super::sessions::OpenFailure;
 use super::{Change, ContactState};
 use crate::content::{ContactRequest, Content, Kind, Profile, Reachability};
-use crate::conversation::Mode;
 use crate::envelope::{Bucket, Envelope, peek_key_id, seal, sealed_message_length, unseal};
 use crate::id::{AccountId, DeviceId, MessageId, SessionId};
 use crate::identity::Chain;
@@ -29,7 +28,6 @@ use crate::rows::outbox::Carried;
 use crate::rows::typed::{load, load_all, save};
 use crate::rows::{ReadRows, RowsError};
 use crate::session::{Bundle, Cause, Pqxdh, Purpose, Started, Via, initiate, respond};
-use crate::time::Millis;
 
 impl Endpoint {
     /// The device under which lines wait while no device of an account is known.
@@ -51,7 +49,7 @@ impl Endpoint {
         };
         let chain = record.chain();
         if !contact.devices.is_empty() {
-            return Ok(());
+            return self.bundle_came(cx, account, &bundle);
         }
         let device = bundle.device_id();
         let direct = self.links.get(&link).filter(|link| link.kind == StreamKind::Direct);
@@ -72,11 +70,16 @@ impl Endpoint {
                 .flat_map(|(_, addresses)| addresses.clone())
                 .collect();
             let bundle = ByteBuf::from(bundle.to_bytes());
-            contact.devices.push(DeviceRow { peer, addresses, bundle, ..new_device(device) });
+            let card_at = Some(cx.now.wall);
+            let row = DeviceRow { peer, addresses, bundle, card_at, ..new_device(device) };
+            contact.devices.push(row);
         }
         self.owners.insert(device, account);
         self.save_contact(cx, account)?;
-        self.request(cx, account, &bundle)?;
+        if let Some(generation) = self.sessions.pair(cx.rows, device)?.next_generation() {
+            let purpose = Purpose { generation, cause: Cause::FirstContact, via: Via::Contact };
+            self.request(cx, account, &bundle, purpose)?;
+        }
         self.move_lane(cx, Self::waiting_room(account), device)?;
         if peer.is_some() {
             self.recognise(device);
@@ -109,17 +112,14 @@ impl Endpoint {
     }
 
     /// Begins a session and queues the sealed request.
-    fn request(
+    pub(super) fn request(
         &mut self,
         cx: &mut Cx<'_>,
         account: AccountId,
         bundle: &Bundle,
+        purpose: Purpose,
     ) -> Result<(), RowsError> {
         let device = bundle.device_id();
-        let Some(generation) = self.sessions.pair(cx.rows, device)?.next_generation() else {
-            return Ok(());
-        };
-        let purpose = Purpose { generation, cause: Cause::FirstContact, via: Via::Contact };
         let started = initiate(&self.local(), account, bundle, self.net(), purpose, cx.rng);
         let Ok(started) = started else { return Ok(()) };
         self.sessions.insert(cx.rows, cx.now.wall, device, &started)?;
@@ -132,34 +132,20 @@ impl Endpoint {
             manifest: self.manifest(cx).to_bytes(),
             text: String::new(),
         };
-        let message = MessageId(cx.random());
-        let content = Content {
-            kind: Kind::CONTACT_REQUEST,
-            message,
-            conversation: self.conversation(account),
-            mode: Mode::Sealed,
-            sent_at: cx.now.wall,
-            parents: Vec::new(),
-            heads: self.heads(account),
-            body: request.to_bytes(),
-        };
+        let content = self.content(cx, account, Kind::CONTACT_REQUEST, request.to_bytes());
         let Some(sealed) = self.seal_first(cx, bundle, &started, &content)? else {
             return Ok(());
         };
         if let Some(contact) = self.contacts.get_mut(&account) {
-            contact.our_request = Some(message.0);
+            contact.our_request = Some(content.message.0);
             contact.requested_at = Some(cx.now.wall);
         }
         self.save_contact(cx, account)?;
         let carried = Carried::FirstContact { sealed: ByteBuf::from(sealed) };
-        self.queue(
-            cx,
-            device,
-            NewLine { carried, message, kind: Kind::CONTACT_REQUEST, delay: Millis(0) },
-        )
+        self.queue(cx, device, NewLine::of(&content, carried))
     }
 
-    fn seal_first(
+    pub(super) fn seal_first(
         &mut self,
         cx: &mut Cx<'_>,
         bundle: &Bundle,
@@ -174,6 +160,7 @@ impl Endpoint {
         let Ok(inner) = self.sessions.encrypt(cx.rows, at, &bytes, length, cx.rng) else {
             return Ok(None);
         };
+        self.count_encryption(cx)?;
         Ok(seal(bundle.into(), &started.handshake, &inner, cx.rng).ok())
     }
 
@@ -204,7 +191,9 @@ impl Endpoint {
         }
         let started = respond(&self.local(), &handshake, &self.prekeys, self.net());
         let Ok(started) = started else { return Ok(Taken::Done) };
-        let strangers = self.sessions.pair(cx.rows, device)?.highest().is_none();
+        let pair = self.sessions.pair(cx.rows, device)?;
+        let strangers = pair.highest().is_none() || !self.owners.contains_key(&device);
+        let answer = pair.answer_to(handshake.purpose(), cx.now.wall);
         let opened = match self.sessions.open_sealed(cx.rows, cx.now.wall, device, &started, &inner)
         {
             Ok(opened) => opened,
@@ -235,7 +224,13 @@ impl Endpoint {
             }
             // Whoever claims a device that is not its own leaves nothing behind.
             None if strangers => self.sessions.forget(cx.rows, device)?,
-            None => {}
+            None => {
+                self.learn_queues(cx.rows, device)?;
+                if opened.new_session {
+                    self.carry_out(cx, device, answer)?;
+                }
+                self.opened(cx, device, &opened)?;
+            }
         }
         Ok(Taken::Done)
     }
@@ -259,7 +254,7 @@ impl Endpoint {
         Ok(false)
     }
 
-    fn key_is_the_known_one(&self, account: AccountId, handshake: &Pqxdh) -> bool {
+    pub(super) fn key_is_the_known_one(&self, account: AccountId, handshake: &Pqxdh) -> bool {
         let known = self.contacts.get(&account).map(|contact| &contact.chain);
         match known.filter(|chain| !chain.is_empty()).map(|chain| Chain::from_bytes(chain)) {
             Some(Ok(chain)) => shows(&chain, handshake),
@@ -320,23 +315,28 @@ impl Endpoint {
         contact.reason = None;
         contact.request_text = None;
         let request = contact.their_request.take();
-        let devices: Vec<DeviceId> = contact.devices.iter().map(|row| row.device).collect();
         self.save_contact(cx, account)?;
         self.changed(Change::Contact(account, Some(ContactState::Accepted)));
-        for device in devices {
+        for device in self.devices_of(account) {
             if let Some(id) = request {
                 self.receipt(device, MessageId(id));
             }
-            let name = self.me.name.clone().unwrap_or_default();
-            let profile = Profile { name }.to_bytes();
-            self.queue_content(cx, (account, device), Kind::PROFILE, profile)?;
-            self.tell_where(cx, (account, device))?;
-            if let Some(lane) = self.lanes.get_mut(&device) {
-                lane.land_all();
-            }
+            self.tell_who_and_where(cx, (account, device))?;
             self.to_pump.insert(device);
         }
         Ok(())
+    }
+
+    /// Tells a device who we are and where.
+    pub(super) fn tell_who_and_where(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: (AccountId, DeviceId),
+    ) -> Result<(), RowsError> {
+        let name = self.me.name.clone().unwrap_or_default();
+        self.drop_lines(cx, to.1, Kind::PROFILE);
+        self.queue_content(cx, to, Kind::PROFILE, Profile { name }.to_bytes())?;
+        self.tell_where(cx, to)
     }
 
     fn tell_where(
@@ -445,5 +445,9 @@ fn new_device(device: DeviceId) -> DeviceRow {
         queue_n: 0,
         heard_at: None,
         knows_us: false,
+        dropped_us: false,
+        renewal: None,
+        card_at: None,
+        refilled_at: None,
     }
 }

@@ -6,14 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hosts::{Arrival, Deposited, Gate};
 use super::machine::{Cx, Endpoint};
-use super::{ContactState, Effect};
+use super::{ContactState, Effect, Reason};
 use crate::id::{AccountId, Birth, DeviceId, HostId, MessageId, OwnerKey, QueueId};
-use crate::limits::{MAX_CARDS_A_MINUTE, RETRY_FIRST, RETRY_LAST, SWEEP_EVERY};
+use crate::limits::{MAX_CARDS_A_MINUTE, PREKEY_ROTATION, RETRY_FIRST, RETRY_LAST, SWEEP_EVERY};
 use crate::machine::{Address, LinkId, NetworkOutput, Opener, Output, StreamKind};
 use crate::rows::RowsError;
-use crate::rows::contact::ContactRow;
+use crate::rows::contact::{ContactRow, DeviceRow};
 use crate::time::{Millis, Time};
 use crate::wire::frame::{Answer, Frame, Hello, OwnerRole, Refused, Request};
+
+/// How often a contact's card is read again (PROTOCOL §3: daily).
+pub(super) const CARD_AGAIN: Millis = Millis::from_days(1);
+/// Cards asked for at once on one link: fewer than are given in a minute.
+const MAX_CARDS_AT_ONCE: usize = 8;
 
 /// What waits for an answer on a link.
 #[derive(Debug)]
@@ -77,6 +82,10 @@ impl Endpoint {
         (peer, kind): (HostId, StreamKind),
         opener: Opener,
     ) -> Result<(), RowsError> {
+        if self.fence.two_homes {
+            cx.now(NetworkOutput::Close { link });
+            return Ok(());
+        }
         if opener == Opener::Us {
             // Only an answer proves a link useful: one that is closed at once is not dialled at once.
             self.dial_failed(cx.now, (peer, kind));
@@ -223,6 +232,10 @@ impl Endpoint {
                 self.useful(link);
                 self.host_answered(cx, link, asked, &answer)
             }
+            (Asked::Deposit(device, number), Answer::Refused(Refused::NotFound)) => {
+                self.knows_our_queue(cx, device, false)?;
+                self.refused_line(cx, (device, number), None, Reason::AwaitingAcceptance)
+            }
             // The line stays with this link: it is tried again on the next one.
             _ => Ok(()),
         }
@@ -284,7 +297,49 @@ impl Endpoint {
         for account in unknown {
             self.ask(cx, link, Asked::Card(account), Request::GetCard { account }, false);
         }
+        self.ask_for_newer_cards(cx, link);
         self.to_pump.extend(device);
+    }
+
+    /// Asks for the cards of contacts whose newest bundle is wanted: the device itself once a day, a
+    /// host only where a session is owed or a request is old, since it learns who is asked for.
+    fn ask_for_newer_cards(&mut self, cx: &mut Cx<'_>, link: LinkId) {
+        let Some(state) = self.links.get(&link) else { return };
+        let (peer, kind, now) = (state.peer, state.kind, cx.now.wall);
+        let wanted = |contact: &ContactRow, device: &DeviceRow| {
+            let lately = device.card_at.is_some_and(|at| now.since(at) < CARD_AGAIN);
+            let needed = device.renewal.is_some()
+                || (contact.state == ContactState::Requested
+                    && contact.requested_at.is_some_and(|at| now.since(at) >= PREKEY_ROTATION));
+            let named = || named_in(contact, kind).iter().any(|(host, _)| *host == peer);
+            match kind {
+                StreamKind::Direct => !lately && (device.peer == Some(peer) || named()),
+                StreamKind::Mailbox => needed && (named() || self.keeps_mail_of(device, peer)),
+            }
+        };
+        let accounts: Vec<AccountId> = self
+            .contacts
+            .iter()
+            .filter(|(_, contact)| contact.devices.iter().any(|device| wanted(contact, device)))
+            .map(|(account, _)| *account)
+            .take(MAX_CARDS_AT_ONCE)
+            .collect();
+        for account in accounts {
+            self.ask(cx, link, Asked::Card(account), Request::GetCard { account }, false);
+        }
+    }
+
+    /// The same, on every link.
+    pub(super) fn ask_for_wanted_cards(&mut self, cx: &mut Cx<'_>) {
+        let ready = self.links.iter().filter(|(_, link)| link.ready);
+        for link in ready.map(|(id, _)| *id).collect::<Vec<LinkId>>() {
+            self.ask_for_newer_cards(cx, link);
+        }
+    }
+
+    fn keeps_mail_of(&self, device: &DeviceRow, host: HostId) -> bool {
+        let manifest = self.manifest_of(device.device);
+        manifest.is_some_and(|it| it.hosts().iter().any(|known| known.host == host))
     }
 
     /// Asks for the card of whoever was just added, where a link leads there already.
@@ -367,6 +422,9 @@ impl Endpoint {
     /// Peers that something waits for and that no link leads to.
     fn wanted(&mut self, now: Millis) -> BTreeMap<(HostId, StreamKind), Vec<Address>> {
         let mut wanted: BTreeMap<(HostId, StreamKind), Vec<Address>> = BTreeMap::new();
+        if self.fence.two_homes {
+            return wanted;
+        }
         for (host, addresses) in self.wanted_hosts(now) {
             wanted.entry((host, StreamKind::Mailbox)).or_default().extend(addresses);
         }
@@ -380,7 +438,8 @@ impl Endpoint {
                 wanted.extend(direct.map(|(peer, it)| ((peer, StreamKind::Direct), it)));
             }
             for device in &contact.devices {
-                let waits = self.lanes.get(&device.device).is_some_and(|lane| !lane.is_idle());
+                let lane = self.lanes.get(&device.device);
+                let waits = device.renewal.is_some() || lane.is_some_and(|lane| !lane.is_idle());
                 if let Some(peer) = device.peer.filter(|_| waits) {
                     let mut addresses = device.addresses.clone();
                     let link = contact.link_direct.iter().filter(|(host, _)| *host == peer);

@@ -13,7 +13,7 @@ use crate::id::{
     AccountId, ConversationId, DeviceId, EnvelopeId, HostId, MessageId, OwnerKey, QueueId,
 };
 use crate::identity::{Chain, DeviceKeys, LinkHead, Network};
-use crate::limits::{CHANGES_KEPT, MAX_SCAN, SEEN_GRACE, SWEEP_EVERY};
+use crate::limits::{CHANGES_KEPT, MAX_SCAN, MEND_EVERY, SEEN_GRACE, SWEEP_EVERY};
 use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output, StreamKind};
 use crate::record::ManifestHost;
 use crate::rows::contact::{CONTACTS, ContactRow};
@@ -25,8 +25,8 @@ use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
 use crate::time::{ClockWatch, Millis, Time, UnixMillis};
 
+use super::lane::Lane;
 use super::links::{Dial, Link};
-use super::outbox::Lane;
 
 /// Whose node it is.
 #[derive(Debug)]
@@ -65,6 +65,12 @@ pub struct Endpoint {
     pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
     pub(super) arrival: Arrival,
     pub(super) fence: FenceRow,
+    /// Encryptions since the fence last grew.
+    pub(super) encrypted: u32,
+    /// Conversations in which a parent is missed.
+    pub(super) gaps: BTreeSet<ConversationId>,
+    /// Where the sweep of sessions goes on.
+    pub(super) sessions_swept: Option<DeviceId>,
     pub(super) jobs: BTreeMap<u64, StampFor>,
     pub(super) next_job: u64,
     /// When a lane is to be looked at again.
@@ -75,6 +81,8 @@ pub struct Endpoint {
     pub(super) prekeys: Vec<Prekeys>,
     pub(super) bundle: Vec<u8>,
     pub(super) birth: [u8; 16],
+    /// Drawn anew whenever this home finds itself older than it was.
+    pub(super) era: [u8; 16],
     pub(super) counters: CountersRow,
     pub(super) counters_changed: bool,
     pub(super) addresses: Vec<Address>,
@@ -82,6 +90,7 @@ pub struct Endpoint {
     pub(super) to_pump: BTreeSet<DeviceId>,
     changes: Vec<Change>,
     swept: Millis,
+    mended: Millis,
 }
 
 /// One call of the machine: the time, and where rows and outputs go.
@@ -138,6 +147,9 @@ impl Endpoint {
             acks: BTreeMap::new(),
             arrival: Arrival::Pushed,
             fence: FenceRow::default(),
+            encrypted: 0,
+            gaps: BTreeSet::new(),
+            sessions_swept: None,
             jobs: BTreeMap::new(),
             next_job: 0,
             timers: BTreeMap::new(),
@@ -146,6 +158,7 @@ impl Endpoint {
             prekeys: Vec::new(),
             bundle: Vec::new(),
             birth: [0; 16],
+            era: [0; 16],
             counters: load(rows, &HOME, b"counters")?.unwrap_or_default(),
             counters_changed: false,
             addresses: Vec::new(),
@@ -153,14 +166,13 @@ impl Endpoint {
             to_pump: BTreeSet::new(),
             changes: Vec::new(),
             swept: now.since_start,
+            mended: now.since_start,
         };
         endpoint.clock = ClockWatch::new(endpoint.counters.newest, now);
-        let known: Option<FenceRow> = load(rows, &HOME, b"fence")?;
         let cx = &mut Cx { now, rng, rows, out: &mut out };
-        endpoint.fence.fence = known.map_or(0, |known| known.fence).saturating_add(1);
-        endpoint.fence.mark = cx.random();
-        save(cx.rows, &HOME, b"fence", &endpoint.fence)?;
+        endpoint.open_fence(cx)?;
         endpoint.open_hosts(cx)?;
+        endpoint.open_gaps(cx)?;
         for (key, row) in load_all::<ContactRow>(cx.rows, &CONTACTS, &[])? {
             if let Some(account) = AccountId::from_slice(&key) {
                 endpoint.owners.extend(row.devices.iter().map(|device| (device.device, account)));
@@ -238,6 +250,12 @@ impl Endpoint {
                 self.sweep_seen(cx)?;
                 self.sweep_hosts(cx)?;
             }
+            self.renew(cx)?;
+            self.ask_for_missing(cx)?;
+        }
+        if now.since_start.saturating_sub(self.mended) >= MEND_EVERY {
+            self.mended = now.since_start;
+            self.hourly(cx)?;
         }
         self.drain(cx)?;
         self.write_receipts(cx)?;
@@ -254,6 +272,28 @@ impl Endpoint {
         self.dial(cx);
         self.sessions.flush(cx.rows)?;
         self.write_changes(cx)
+    }
+
+    /// What waits and for whom, in one line: for the simulator's failed runs; no ids of messages, no
+    /// text.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let lanes = self.lanes.iter().map(|(device, lane)| {
+            let owed = self.device_row(*device).and_then(|(_, row)| row.renewal);
+            format!("[{device:?}: {} owed {owed:?}]", lane.describe())
+        });
+        let links = self.links.values().map(|link| {
+            format!(
+                "[{:?} ready {} gates {:?} device {:?}]",
+                link.kind,
+                link.ready,
+                link.gates.values(),
+                link.device
+            )
+        });
+        let lanes: Vec<String> = lanes.chain(links).collect();
+        format!("fence {:?}; {}", self.fence, lanes.join("\n    "))
     }
 
     /// This device, as handshakes name it.

@@ -6,6 +6,7 @@ use serde_bytes::ByteBuf;
 
 use super::hosts::Arrival;
 use super::machine::{Cx, Endpoint};
+use super::repair::note_missing;
 use super::{Change, MessageState, Step, StepKind};
 use crate::content::Content;
 use crate::id::HostId;
@@ -22,23 +23,28 @@ const MAX_STEPS: usize = 24;
 
 /// Notes a step; a repeat of the last one is counted.
 pub(super) fn note(row: &mut MessageRow, kind: StepKind, at: UnixMillis) {
-    note_at(row, (kind, None), at);
+    note_step(row, (kind, None, "ok"), at);
 }
 
-/// Notes a step at a host.
-pub(super) fn note_at(
+/// Notes a step at a host, and how it went.
+pub(super) fn note_step(
     row: &mut MessageRow,
-    (kind, host): (StepKind, Option<HostId>),
+    (kind, host, result): (StepKind, Option<HostId>, &str),
     at: UnixMillis,
 ) {
     let full = row.steps.len() >= MAX_STEPS;
+    let step = || Step { at, kind, host, result: result.to_owned(), count: 1 };
     match row.steps.last_mut() {
-        Some(last) if last.kind == kind && last.host == host => {
+        Some(last) if last.kind == kind && last.host == host && last.result == result => {
             last.at = at;
             last.count = last.count.saturating_add(1);
         }
+        // How it ended is never left out.
+        Some(last) if full && matches!(kind, StepKind::Delivered | StepKind::Expired) => {
+            *last = step();
+        }
         _ if full => {}
-        _ => row.steps.push(Step { at, kind, host, result: "ok".to_owned(), count: 1 }),
+        _ => row.steps.push(step()),
     }
 }
 
@@ -79,19 +85,35 @@ impl Endpoint {
         key: MessageKey,
         mut row: MessageRow,
     ) -> Result<(), RowsError> {
-        for parent in &row.parents {
+        let mut missing = Vec::new();
+        for id in &row.parents {
+            let mut here = false;
             for sender in [self.me.account, self.other(key)] {
-                let parent = MessageKey { id: *parent, sender, ..key };
+                let parent = MessageKey { id: *id, sender, ..key };
                 if let Some(parent) = load::<MessageRow>(cx.rows, &MESSAGES, &parent.bytes())? {
                     row.order = row.order.max(parent.order.saturating_add(1));
+                    here = true;
                 }
+            }
+            if !here {
+                missing.push(*id);
             }
         }
         let at = key.conversation.as_bytes();
         let mut conversation: ConversationRow =
             load(cx.rows, &CONVERSATIONS, at)?.unwrap_or_default();
         conversation.heads.retain(|head| !row.parents.contains(head));
-        conversation.heads.push(key.id);
+        let wall = cx.now.wall;
+        let follower = note_missing(&mut conversation, (&key, &row), &missing, wall);
+        if let Some(from) = follower {
+            let raised = self.raise_followers(cx, (key, row.order), from)?;
+            conversation.last_order = conversation.last_order.max(raised);
+        } else {
+            conversation.heads.push(key.id);
+        }
+        if !conversation.missing.is_empty() {
+            self.gaps.insert(key.conversation);
+        }
         let old = conversation.heads.len().saturating_sub(MAX_PARENTS);
         conversation.heads.drain(..old);
         conversation.last_order = conversation.last_order.max(row.order);

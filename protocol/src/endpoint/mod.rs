@@ -8,6 +8,7 @@ mod contacts;
 mod first_contact;
 mod hosts;
 mod input;
+mod lane;
 mod links;
 mod machine;
 mod messages;
@@ -17,6 +18,7 @@ mod prekeys;
 pub mod query;
 mod receive;
 mod refusal;
+mod repair;
 pub mod sessions;
 mod view;
 

@@ -5,11 +5,12 @@
 //! restart it is encrypted again at a new position under the same message id.
 //! Source: PROTOCOL §7, "The outbox keeps no ciphertext".
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_bytes::ByteBuf;
 
 use super::hosts::Way;
+use super::lane::Flight;
 use super::links::{Asked, pages};
 use super::machine::{Cx, Endpoint};
 use super::sessions::EncryptFailure;
@@ -17,185 +18,55 @@ use super::{Change, MessageState, StepKind};
 use crate::content::{Content, Kind, Receipt};
 use crate::conversation::Mode;
 use crate::crypto::hash;
-use crate::envelope::{Bucket, Envelope, revoke_hash};
-use crate::id::{AccountId, DeviceId, HostId, MessageId, QueueId};
+use crate::envelope::{Bucket, Envelope, revoke_hash, seal, sealed_message_length};
+use crate::id::{AccountId, DeviceId, MessageId, QueueId, SessionId};
 use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT};
 use crate::machine::LinkId;
 use crate::rows::RowsError;
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
-use crate::rows::outbox::{Carried, HostWord, OUTBOX, OutboxRow, line_key};
+use crate::rows::outbox::{Carried, OUTBOX, OutboxRow, line_key};
 use crate::rows::typed::{load, save};
-use crate::time::{Millis, UnixMillis};
+use crate::session::Via;
+use crate::time::Millis;
 use crate::wire::frame::Request;
-
-/// A line that is under way: on a direct stream, or asked of a host.
-#[derive(Debug)]
-struct Flight {
-    direct: Option<LinkId>,
-    since: Millis,
-    /// The hosts that were asked.
-    asked: BTreeSet<HostId>,
-    /// What was encrypted, once for all hosts; a first contact keeps its bytes in its row.
-    envelope: Option<Envelope>,
-}
-
-/// The lines of one device.
-#[derive(Debug, Default)]
-pub(super) struct Lane {
-    pub(super) lines: BTreeMap<u64, OutboxRow>,
-    waiting: BTreeSet<u64>,
-    flying: BTreeMap<u64, Flight>,
-    /// Receipts, which may have to wait before they leave.
-    delayed: BTreeMap<u64, UnixMillis>,
-    /// When deposited lines last went once more.
-    again_at: Option<Millis>,
-    by_message: BTreeMap<MessageId, u64>,
-}
-
-impl Lane {
-    pub(super) fn add(&mut self, number: u64, row: OutboxRow) {
-        self.by_message.insert(row.message, number);
-        if !row.deposited {
-            self.waiting.insert(number);
-        }
-        if row.kind == Kind::RECEIPT.0 {
-            self.delayed.insert(number, row.not_before);
-        }
-        self.lines.insert(number, row);
-    }
-
-    pub(super) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
-        self.waiting.remove(&number);
-        self.flying.remove(&number);
-        self.delayed.remove(&number);
-        let row = self.lines.remove(&number)?;
-        if self.by_message.get(&row.message) == Some(&number) {
-            self.by_message.remove(&row.message);
-        }
-        Some(row)
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.flying.values().all(|flight| flight.direct.is_some())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.flying.is_empty()
-    }
-
-    /// Whether something has waited too long for a receipt on a direct stream.
-    pub(super) fn is_late(&self, now: Millis) -> bool {
-        let oldest = self.flying.values().next();
-        oldest.is_some_and(|flight| now.saturating_sub(flight.since) >= DIRECT_GRACE)
-    }
-
-    pub(super) fn first_waiting(&self) -> Option<u64> {
-        self.waiting.first().copied()
-    }
-
-    /// What was encrypted waits again: its session is not the sending one any more. A first contact
-    /// keeps its bytes and is not repeated on the link that took it.
-    pub(super) fn land_all(&mut self) {
-        let lines = &self.lines;
-        let keeps_bytes = |number: &u64| {
-            let carried = lines.get(number).map(|row| &row.carried);
-            matches!(carried, Some(Carried::FirstContact { .. }))
-        };
-        let landed: Vec<u64> =
-            self.flying.keys().filter(|number| !keeps_bytes(number)).copied().collect();
-        for number in landed {
-            self.flying.remove(&number);
-            self.waiting.insert(number);
-        }
-    }
-
-    /// What flew on a link waits again, and what was asked of its host may be asked again. Returns
-    /// whether anything did.
-    pub(super) fn land(&mut self, link: LinkId, host: Option<HostId>) -> bool {
-        let mut any = false;
-        for flight in self.flying.values_mut() {
-            any |= host.is_some_and(|host| flight.asked.remove(&host));
-            if flight.direct == Some(link) {
-                flight.direct = None;
-                any = true;
-            }
-        }
-        self.land_idle();
-        any
-    }
-
-    /// What is with nobody any more waits again.
-    fn land_idle(&mut self) {
-        let idle = |flight: &Flight| flight.direct.is_none() && flight.asked.is_empty();
-        let landed = self.flying.iter().filter(|(_, flight)| idle(flight));
-        let landed: Vec<u64> = landed.map(|(number, _)| *number).collect();
-        for number in landed {
-            self.flying.remove(&number);
-            self.waiting.insert(number);
-        }
-    }
-
-    /// A host does not take a line now.
-    pub(super) fn refused(&mut self, number: u64, host: HostId) {
-        if let Some(flight) = self.flying.get_mut(&number) {
-            flight.asked.remove(&host);
-        }
-        self.land_idle();
-    }
-
-    /// A line with its k words rests once nobody else was asked for it.
-    pub(super) fn rest(&mut self, number: u64) {
-        let Some(row) = self.lines.get(&number).filter(|row| row.deposited) else { return };
-        let has_word = |host: &HostId| row.words.iter().any(|word| word.host == *host);
-        let done = |flight: &Flight| flight.direct.is_none() && flight.asked.iter().all(has_word);
-        if self.flying.get(&number).is_none_or(done) {
-            self.flying.remove(&number);
-            self.waiting.remove(&number);
-        }
-    }
-
-    /// Words that are lost count no longer. Returns the lines that wait again.
-    pub(super) fn void(&mut self, lost: impl Fn(&HostWord) -> bool) -> Vec<u64> {
-        let mut changed = Vec::new();
-        for (number, row) in &mut self.lines {
-            let count = row.words.len();
-            row.words.retain(|word| !lost(word));
-            if row.words.len() < count {
-                row.deposited = false;
-                if !self.flying.contains_key(number) {
-                    self.waiting.insert(*number);
-                }
-                changed.push(*number);
-            }
-        }
-        changed
-    }
-
-    /// The device has moved or its host lost state: what was deposited and never receipted goes
-    /// once more, at most once an hour.
-    pub(super) fn go_again(&mut self, now: Millis) {
-        let lately = |at: Millis| now.saturating_sub(at) < Millis::from_hours(1);
-        if self.again_at.is_some_and(lately) {
-            return;
-        }
-        for (number, row) in &mut self.lines {
-            if row.deposited && !self.flying.contains_key(number) {
-                row.deposited = false;
-                row.words.clear();
-                self.waiting.insert(*number);
-                self.again_at = Some(now);
-            }
-        }
-    }
-}
 
 /// What a new line carries.
 pub(super) struct NewLine {
     pub(super) carried: Carried,
     pub(super) message: MessageId,
     pub(super) kind: Kind,
+    /// Whether it stays until it is receipted.
+    pub(super) receipted: bool,
     /// How long it waits before it leaves.
     pub(super) delay: Millis,
+    /// The session that it belongs to: a KEM part is worth nothing in another one.
+    pub(super) session: Option<SessionId>,
+}
+
+impl NewLine {
+    /// A content, carried as it says.
+    pub(super) fn of(content: &Content, carried: Carried) -> Self {
+        Self {
+            carried,
+            message: content.message,
+            kind: content.kind,
+            receipted: content.is_receipted(),
+            delay: Millis(0),
+            session: None,
+        }
+    }
+
+    /// A message that a person wrote.
+    pub(super) const fn message(key: MessageKey, kind: Kind) -> Self {
+        Self {
+            carried: Carried::Message(key),
+            message: key.id,
+            kind,
+            receipted: true,
+            delay: Millis(0),
+            session: None,
+        }
+    }
 }
 
 impl Endpoint {
@@ -214,11 +85,11 @@ impl Endpoint {
             carried: line.carried,
             message: line.message,
             kind: line.kind.0,
-            receipted: line.kind.is_receipted(),
+            receipted: line.receipted,
             expires: cx.now.wall.saturating_add(self.me.life),
             not_before: cx.now.wall.saturating_add(delay),
             revoke: cx.random(),
-            session: None,
+            session: line.session,
             words: Vec::new(),
             deposited: false,
             repeats: 0,
@@ -237,31 +108,52 @@ impl Endpoint {
         kind: Kind,
         body: Vec<u8>,
     ) -> Result<(), RowsError> {
-        self.queue_later(cx, to, (kind, body), Millis(0))
+        let content = self.content(cx, to.0, kind, body);
+        self.queue_made(cx, to.1, &content)
     }
 
-    /// The same, to leave after a while.
-    fn queue_later(
+    /// The same for a content that is made.
+    pub(super) fn queue_made(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        content: &Content,
+    ) -> Result<(), RowsError> {
+        let line = made_line(content)?;
+        self.queue(cx, device, line)
+    }
+
+    /// Queues a KEM part, which belongs to its session.
+    pub(super) fn queue_kem(
         &mut self,
         cx: &mut Cx<'_>,
         (account, device): (AccountId, DeviceId),
-        (kind, body): (Kind, Vec<u8>),
-        delay: Millis,
+        session: SessionId,
+        part: Vec<u8>,
     ) -> Result<(), RowsError> {
-        let message = MessageId(cx.random());
-        let content = Content {
+        let content = self.content(cx, account, Kind::KEM, part);
+        let line = made_line(&content)?;
+        self.queue(cx, device, NewLine { session: Some(session), ..line })
+    }
+
+    /// A content of the protocol for a contact.
+    pub(super) fn content(
+        &self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+        kind: Kind,
+        body: Vec<u8>,
+    ) -> Content {
+        Content {
             kind,
-            message,
+            message: MessageId(cx.random()),
             conversation: self.conversation(account),
             mode: Mode::Sealed,
             sent_at: cx.now.wall,
             parents: Vec::new(),
             heads: self.heads(account),
             body,
-        };
-        let bytes = content.to_bytes().map_err(|error| RowsError(error.to_string()))?;
-        let carried = Carried::Content(ByteBuf::from(bytes));
-        self.queue(cx, device, NewLine { carried, message, kind, delay })
+        }
     }
 
     /// One receipt content for up to 64 messages that this batch recorded.
@@ -272,7 +164,9 @@ impl Endpoint {
             let delay = Millis(drawn.checked_rem(longest.0).unwrap_or(0));
             for page in pages(&ids) {
                 let body = Receipt(page.to_vec()).to_bytes();
-                self.queue_later(cx, (account, device), (Kind::RECEIPT, body), delay)?;
+                let content = self.content(cx, account, Kind::RECEIPT, body);
+                let line = made_line(&content)?;
+                self.queue(cx, device, NewLine { delay, ..line })?;
             }
         }
         Ok(())
@@ -282,6 +176,7 @@ impl Endpoint {
     /// has been silent for too long.
     pub(super) fn pump(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         for device in core::mem::take(&mut self.to_pump) {
+            self.follow_session(cx, device)?;
             let direct = self.link_to(device);
             let Some(lane) = self.lanes.get(&device) else { continue };
             if lane.is_empty() {
@@ -293,6 +188,9 @@ impl Endpoint {
             } else {
                 (Vec::new(), Vec::new())
             };
+            if let Some(lane) = self.lanes.get_mut(&device).filter(|_| !ways.is_empty()) {
+                lane.land_bare(cx.now.since_start);
+            }
             self.depart(cx, device, direct, (&ways, &first_ways))?;
             self.ask_hosts(cx, device, (&ways, &first_ways))?;
             self.set_timer(cx, device, direct.is_some());
@@ -413,6 +311,7 @@ impl Endpoint {
             return Ok(None);
         };
         let (expires, revoke) = (row.expires.hours_up(), revoke_hash(&row.revoke));
+        let (kind, bound_to) = (row.kind, row.session);
         let content = match &row.carried {
             Carried::FirstContact { sealed } => {
                 return Ok(first_contact(row, QueueId::ZERO, sealed));
@@ -428,7 +327,7 @@ impl Endpoint {
         let (Some(session), Some(root)) = (pair.sending(), pair.sending_root().cloned()) else {
             return Ok(None);
         };
-        if self.sessions.handshake(cx.rows, device, session)?.is_some() {
+        if self.fence.two_homes || (kind == Kind::KEM.0 && bound_to != Some(session)) {
             return Ok(None);
         }
         let Some(generation) =
@@ -436,16 +335,52 @@ impl Endpoint {
         else {
             return Ok(None);
         };
-        let Some(bucket) = Bucket::for_content(content.len()) else { return Ok(None) };
-        let at = (device, session);
-        let bytes = match self.sessions.encrypt(cx.rows, at, &content, bucket.bytes(), cx.rng) {
-            Ok(bytes) => bytes,
-            Err(EncryptFailure::Rows(error)) => return Err(error),
-            Err(_) => return Ok(None),
+        let Some(bytes) = self.encrypted(cx, (device, session), &content)? else {
+            return Ok(None);
         };
+        if let Some(row) = self.lanes.get_mut(&device).and_then(|it| it.lines.get_mut(&number)) {
+            row.session = Some(session);
+        }
         let queue = root.roots.sending.queue_id(n);
         let made = root.roots.sending.made(generation, &queue, expires, &hash(&[&bytes]));
         Ok(Envelope::new(queue, made, expires, revoke, bytes).ok())
+    }
+
+    /// A content in a session; with the handshake, sealed, until the peer was heard in it.
+    fn encrypted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: (DeviceId, SessionId),
+        content: &[u8],
+    ) -> Result<Option<Vec<u8>>, RowsError> {
+        let handshake = self.sessions.handshake(cx.rows, at.0, at.1)?;
+        let bundle = match &handshake {
+            // What goes through a contact queue is one first contact; the rest waits for its answer.
+            Some(handshake) if handshake.purpose().via == Via::Contact => return Ok(None),
+            Some(_) => match self.usable_bundle(at.0, cx.now.wall) {
+                Some(bundle) => Some(bundle),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let length = match &bundle {
+            Some(_) => Bucket::for_sealed(content.len())
+                .and_then(|bucket| sealed_message_length(bucket.bytes())),
+            None => Bucket::for_content(content.len()).map(Bucket::bytes),
+        };
+        let Some(length) = length else { return Ok(None) };
+        let message = match self.sessions.encrypt(cx.rows, at, content, length, cx.rng) {
+            Ok(message) => message,
+            Err(EncryptFailure::Rows(error)) => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        self.count_encryption(cx)?;
+        Ok(match (bundle, handshake) {
+            (Some(bundle), Some(handshake)) => {
+                seal((&bundle).into(), &handshake, &message, cx.rng).ok()
+            }
+            _ => Some(message),
+        })
     }
 
     fn message_content(
@@ -600,6 +535,11 @@ impl Endpoint {
         self.to_pump.insert(to);
         Ok(())
     }
+}
+
+fn made_line(content: &Content) -> Result<NewLine, RowsError> {
+    let bytes = content.to_bytes().map_err(|error| RowsError(error.to_string()))?;
+    Ok(NewLine::of(content, Carried::Content(ByteBuf::from(bytes))))
 }
 
 /// The envelope of a first contact in a queue: the same whenever it goes there.

@@ -3,7 +3,7 @@
 //! Source: PROTOCOL §2, §3, §4 "Key life".
 
 use super::machine::{Cx, Endpoint};
-use crate::limits::PREKEY_ROTATION;
+use crate::limits::{MAX_SEAL_KEYS, PREKEY_ROTATION};
 use crate::rows::RowsError;
 use crate::rows::home::HOME;
 use crate::rows::typed::{load, save};
@@ -21,15 +21,34 @@ impl Endpoint {
             self.prekeys.push(Prekeys::random(wall, cx.rng));
             save(cx.rows, &HOME, b"prekeys", &self.prekeys)?;
         }
-        self.birth = match load(cx.rows, &HOME, b"birth")? {
-            Some(birth) => birth,
-            None => {
-                let birth: [u8; 16] = cx.random();
-                save(cx.rows, &HOME, b"birth", &birth)?;
-                birth
-            }
-        };
+        self.birth = drawn_once(cx, b"birth")?;
+        self.era = drawn_once(cx, b"era")?;
         self.sign_bundle(cx)
+    }
+
+    /// Makes new prekeys every week, and erases private ones whose bundle ended 32 days ago. A clock
+    /// that is doubted does neither.
+    pub(super) fn keep_prekeys(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let wall = cx.now.wall;
+        if self.clock.is_doubted() {
+            return Ok(());
+        }
+        let newest = self.prekeys.last().map(Prekeys::published);
+        let old = newest.is_none_or(|at| wall.since(at) >= PREKEY_ROTATION);
+        // What was sealed to the oldest keys may still lie at a host that was not fetched from.
+        let over = self.has_fetched() && self.prekeys.iter().any(|it| it.erase_at() <= wall);
+        if over {
+            self.prekeys.retain(|prekeys| prekeys.erase_at() > wall);
+        }
+        if old && self.prekeys.len() < MAX_SEAL_KEYS {
+            self.prekeys.push(Prekeys::random(wall, cx.rng));
+        } else if !over {
+            return Ok(());
+        }
+        save(cx.rows, &HOME, b"prekeys", &self.prekeys)?;
+        self.sign_bundle(cx)?;
+        self.publish_everywhere(cx);
+        Ok(())
     }
 
     /// Signs a bundle over the newest prekeys and the present contact queues.
@@ -41,7 +60,7 @@ impl Endpoint {
             net: self.net(),
             ik: self.me.device.identity().public(),
             contact_queues: &queues,
-            era: self.birth,
+            era: self.era,
             published: newest.published(),
             seq: wall.0 / 1_000,
         };
@@ -50,4 +69,14 @@ impl Endpoint {
         self.bundle = bundle.to_bytes();
         Ok(())
     }
+}
+
+/// A random value of the home, drawn when it is first needed.
+fn drawn_once(cx: &mut Cx<'_>, name: &[u8]) -> Result<[u8; 16], RowsError> {
+    if let Some(known) = load(cx.rows, &HOME, name)? {
+        return Ok(known);
+    }
+    let drawn: [u8; 16] = cx.random();
+    save(cx.rows, &HOME, name, &drawn)?;
+    Ok(drawn)
 }

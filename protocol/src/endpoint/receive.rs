@@ -6,15 +6,16 @@
 
 use super::ContactState;
 use super::hosts::Arrival;
-use super::links::{send_after, send_now};
+use super::links::{Link, send_after, send_now};
 use super::machine::{Cx, Endpoint};
+use super::repair::Judged;
 use super::sessions::{OpenFailure, OpenedMessage};
-use crate::content::{Content, Kind, Profile, Reachability, Receipt};
+use crate::content::{Content, Hello, Kind, Profile, Reachability, Receipt, Resend};
 use crate::envelope::Envelope;
 use crate::id::{AccountId, DeviceId, MessageId, QueueId};
 use crate::identity::Chain;
 use crate::limits::{LATE_GRACE, RECEIPT_AGAIN};
-use crate::machine::LinkId;
+use crate::machine::{LinkId, StreamKind};
 use crate::record::Manifest;
 use crate::rows::RowsError;
 use crate::rows::home::{SEEN, SeenRow};
@@ -47,7 +48,7 @@ pub(super) fn saw(
     seen: &[u8],
     content: Option<&Content>,
 ) -> Result<(), RowsError> {
-    let receipted = content.filter(|content| content.kind.is_receipted());
+    let receipted = content.filter(|content| content.is_receipted());
     let message = receipted.map(|content| content.message);
     save(cx.rows, &SEEN, seen, &SeenRow { message, receipted_at: cx.now.wall })
 }
@@ -101,8 +102,8 @@ impl Endpoint {
             bytes_hash: envelope.bytes_hash(),
             made: envelope.made(),
         };
-        let generation = match self.sessions.pair(cx.rows, device)?.judge_made(&claim) {
-            Made::Fits { generation, .. } => generation,
+        let judged = match self.sessions.pair(cx.rows, device)?.judge_made(&claim) {
+            Made::Fits { generation, relation, .. } => Judged { generation, relation },
             Made::NoneFits => {
                 self.fault(None);
                 return Ok(Taken::Foreign);
@@ -119,14 +120,17 @@ impl Endpoint {
             return Ok(Taken::Done);
         }
         let bytes = envelope.bytes();
-        match self.sessions.open(cx.rows, wall, device, Some(generation), bytes) {
+        match self.sessions.open(cx.rows, wall, device, Some(judged.generation), bytes) {
             Ok(opened) => {
                 saw(cx, &seen, Content::from_bytes(&opened.content).ok().as_ref())?;
                 self.opened(cx, device, &opened)?;
             }
             Err(OpenFailure::Wait) => return Ok(Taken::Later),
             Err(OpenFailure::Rows(error)) => return Err(error),
-            Err(OpenFailure::Unopened(error)) => self.fault(Some(error)),
+            Err(OpenFailure::Unopened(OpenError::NoHeader)) => {
+                return self.sealed_in_pair(cx, device, envelope, judged);
+            }
+            Err(OpenFailure::Unopened(error)) => return self.unopened(cx, device, judged, error),
             Err(OpenFailure::NotAdmitted(_)) => {}
         }
         Ok(Taken::Done)
@@ -144,18 +148,33 @@ impl Endpoint {
         if content.conversation != self.conversation(account) {
             return Ok(());
         }
+        if opened.first_heard || opened.new_session {
+            self.to_pump.insert(device);
+        }
         self.offer_kem(cx, (account, device))?;
         match content.kind {
             Kind::RECEIPT => match Receipt::from_bytes(&content.body) {
                 Ok(Receipt(ids)) => self.receipted(cx, device, &ids),
                 Err(_) => Ok(()),
             },
-            Kind::HELLO | Kind::RESEND => Ok(()),
+            Kind::HELLO => match Hello::from_bytes(&content.body) {
+                Ok(hello) => {
+                    if content.is_receipted() {
+                        self.receipt(device, content.message);
+                    }
+                    self.refill(cx, (account, device), hello)
+                }
+                Err(_) => Ok(()),
+            },
+            Kind::RESEND => match Resend::from_bytes(&content.body) {
+                Ok(Resend(ids)) => self.resend(cx, (account, device), &ids),
+                Err(_) => Ok(()),
+            },
             Kind::KEM => {
                 let at = (device, opened.session);
-                let answer = self.sessions.accept_kem_part(cx.rows, at, &content.body, cx.rng)?;
-                match answer {
-                    Some(part) => self.queue_content(cx, (account, device), Kind::KEM, part),
+                let (part, wall) = (&content.body, cx.now.wall);
+                match self.sessions.accept_kem_part(cx.rows, at, part, wall, cx.rng)? {
+                    Some(part) => self.queue_kem(cx, (account, device), opened.session, part),
                     None => Ok(()),
                 }
             }
@@ -185,7 +204,7 @@ impl Endpoint {
         let Some(session) = self.sessions.pair(cx.rows, device)?.sending() else { return Ok(()) };
         let at = (device, session);
         match self.sessions.offer_kem(cx.rows, at, cx.now.wall, cx.rng)? {
-            Some(part) => self.queue_content(cx, (account, device), Kind::KEM, part),
+            Some(part) => self.queue_kem(cx, (account, device), session, part),
             None => Ok(()),
         }
     }
@@ -229,6 +248,14 @@ impl Endpoint {
             row.peer = Some(reachability.peer);
             row.addresses = reachability.addresses;
             row.heard_at = Some(cx.now.wall);
+        }
+        let unknown = |link: &&mut Link| {
+            link.kind == StreamKind::Direct
+                && link.peer == reachability.peer
+                && link.device.is_none()
+        };
+        for link in self.links.values_mut().filter(unknown) {
+            link.device = Some(device);
         }
         self.new_manifest((account, device), reachability.manifest);
         self.save_contact(cx, account)?;

@@ -7,6 +7,7 @@ use super::{DataClass, KeyPart, Scope, Table};
 use crate::endpoint::{ContactState, Reason};
 use crate::id::{AccountId, DeviceId, HostId};
 use crate::machine::Address;
+use crate::session::Cause;
 use crate::time::UnixMillis;
 
 /// One row per contact: account → [`ContactRow`].
@@ -51,6 +52,8 @@ pub struct ContactRow {
     pub devices: Vec<DeviceRow>,
     /// When a request was last sent.
     pub requested_at: Option<UnixMillis>,
+    /// When the person last added it again: if it has removed us meanwhile, it is asked.
+    pub added_again_at: Option<UnixMillis>,
     /// The message id of our request, while it is unanswered.
     pub our_request: Option<[u8; 16]>,
     /// The message id of its request, until it is receipted.
@@ -76,4 +79,21 @@ pub struct DeviceRow {
     pub heard_at: Option<UnixMillis>,
     /// Whether our newest `reachability` was receipted by it.
     pub knows_us: bool,
+    /// Its hosts or it itself know our queue no more, and lost nothing: we were removed there.
+    pub dropped_us: bool,
+    /// A session that is to be begun as soon as it may, or as its bundle is here.
+    pub renewal: Option<Renewal>,
+    /// When its card was last read.
+    pub card_at: Option<UnixMillis>,
+    /// When it was last sent what an older copy of its home had lost.
+    pub refilled_at: Option<UnixMillis>,
+}
+
+/// A session that is owed to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// Its generation is one above this.
+    pub above: u32,
+    /// Why it is begun.
+    pub cause: Cause,
 }

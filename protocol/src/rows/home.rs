@@ -74,10 +74,18 @@ pub struct SeenRow {
 /// How old this home knows itself to be (PROTOCOL §4, the fence).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceRow {
-    /// Grows with every start.
+    /// Grows with every start, and as messages are encrypted.
     pub fence: u64,
     /// Drawn whenever it grows.
     pub mark: [u8; 16],
+    /// When it last grew.
+    pub grown_at: UnixMillis,
+    /// Where it stood after the last leap: what hosts show from before is old news.
+    pub leapt_to: u64,
+    /// When this home was last found to be older than it was.
+    pub behind_at: Option<UnixMillis>,
+    /// Found behind twice: two copies are alive, and this one sends nothing.
+    pub two_homes: bool,
 }
 
 /// An invite that was given out.

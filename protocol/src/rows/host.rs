@@ -55,8 +55,10 @@ pub struct OwnHostRow {
     pub private: Signer,
     /// The contact queue here.
     pub contact_queue: QueueId,
-    /// Whether both keys were admitted.
+    /// Whether both keys were admitted: contacts may be told of it.
     pub admitted: bool,
+    /// It has forgotten us since, and is to be asked again.
+    pub forgot_us: bool,
     /// How it does.
     pub state: HostState,
     /// Its store, as last seen.

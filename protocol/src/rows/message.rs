@@ -142,6 +142,21 @@ pub struct ConversationRow {
     pub heads: Vec<MessageId>,
     /// The greatest order so far.
     pub last_order: u64,
-    /// Parents that were named and are not here: (who knows it, id, since).
-    pub missing: Vec<(AccountId, MessageId, UnixMillis)>,
+    /// Parents that were named and are not here, at most [`crate::limits::MAX_MISSING`].
+    pub missing: Vec<MissingRow>,
+}
+
+/// A message that others follow and that is not here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingRow {
+    /// Which.
+    pub id: MessageId,
+    /// Who named it.
+    pub named_by: AccountId,
+    /// Since when it is missed, or when it was last asked for.
+    pub since: UnixMillis,
+    /// How often it was asked for.
+    pub asked: u8,
+    /// The place of the first message that follows it.
+    pub follower: u64,
 }

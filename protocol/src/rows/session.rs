@@ -79,6 +79,8 @@ pub struct SessionRow {
     pub skipped_pq: u32,
     /// Old header keys that are stored.
     pub headers: u32,
+    /// When the part of the KEM epoch under way was last sent, and how often it was repeated.
+    pub kem_sent: Option<(UnixMillis, u8)>,
 }
 
 /// Message keys that follow each other; those that were used are wiped.

@@ -7,14 +7,14 @@ use serde_bytes::ByteBuf;
 
 use super::ways::{Gate, SHUT, Way};
 use crate::crypto::hash;
+use crate::endpoint::lane::Lane;
 use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
-use crate::endpoint::messages::note_at;
-use crate::endpoint::outbox::Lane;
+use crate::endpoint::messages::note_step;
 use crate::endpoint::{Change, Effect, MessageState, Reason, StampJob, StepKind};
 use crate::envelope::Envelope;
-use crate::id::{Birth, DeviceId, HostId, QueueId};
-use crate::limits::MAX_STAMP_BITS;
+use crate::id::{Birth, DeviceId, HostId, QueueId, SessionId};
+use crate::limits::{MAX_STAMP_BITS, SESSION_GRACE};
 use crate::machine::{LinkId, Output};
 use crate::mailbox::{check_receipt, leaf};
 use crate::rows::RowsError;
@@ -42,6 +42,8 @@ pub(in crate::endpoint) struct Deposited {
     queue: QueueId,
     envelope: [u8; 16],
     hash: [u8; 32],
+    /// In which session it was encrypted: the line may have moved since.
+    session: Option<SessionId>,
 }
 
 impl Endpoint {
@@ -101,7 +103,10 @@ impl Endpoint {
         stamp: [u8; 8],
     ) {
         let bytes = envelope.to_bytes();
+        let row = self.lanes.get(&device).and_then(|lane| lane.lines.get(&number));
+        let session = row.and_then(|row| row.session);
         let asked = Deposited {
+            session,
             device,
             number,
             queue: envelope.queue(),
@@ -128,6 +133,11 @@ impl Endpoint {
                         matches!(state.gates.get(&queue), Some(Gate::Asked(OpenKey::Stamp)));
                     state.gates.insert(queue, Gate::Open { stamp });
                 }
+                if self.anybody_dropped_us()
+                    && let Some(device) = self.device_behind(cx, queue)?
+                {
+                    self.knows_our_queue(cx, device, true)?;
+                }
                 self.pump_all();
                 Ok(())
             }
@@ -152,7 +162,7 @@ impl Endpoint {
                     envelope: it.envelope,
                     seq,
                 };
-                self.word_came(cx, (it.device, it.number), word)
+                self.word_came(cx, (it.device, it.number), (word, it.session))
             }
             (Asked::HostDeposit(it), Answer::Refused(why)) => {
                 let reason = match why {
@@ -203,24 +213,45 @@ impl Endpoint {
             return Ok(());
         }
         self.shut(cx, link, queue, why);
-        let devices: Vec<DeviceId> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| !lane.is_idle())
-            .map(|(device, _)| *device)
-            .collect();
-        for device in devices {
-            if self.hosts_of(device).1.iter().any(|known| known.host == host) {
-                let first = self.lanes.get(&device).and_then(|lane| lane.first_waiting());
-                if let Some(number) = first {
-                    self.refused_line(cx, (device, number), Some(host), Reason::NoQueue)?;
-                }
-            }
+        let Some(device) = self.device_behind(cx, queue)? else { return Ok(()) };
+        // A host that lost state will know the queue again; one that did not was told to drop it.
+        let row: Option<PeerHostRow> = load(cx.rows, &PEER_HOSTS, host.as_bytes())?;
+        let lost = row.and_then(|row| row.lost_state_at);
+        let lost = lost.is_some_and(|at| cx.now.wall.since(at) < SESSION_GRACE);
+        let dropped = why == Refused::NotFound && !lost;
+        if dropped {
+            self.knows_our_queue(cx, device, false)?;
         }
-        Ok(())
+        let reason = if dropped { Reason::AwaitingAcceptance } else { Reason::NoQueue };
+        match self.lanes.get(&device).and_then(|lane| lane.first_waiting()) {
+            Some(number) => self.refused_line(cx, (device, number), Some(host), reason),
+            None => Ok(()),
+        }
     }
 
-    fn refused_line(
+    fn anybody_dropped_us(&self) -> bool {
+        let mut devices = self.contacts.values().flat_map(|contact| &contact.devices);
+        devices.any(|device| device.dropped_us)
+    }
+
+    /// The device that we deposit for in a pairwise queue.
+    fn device_behind(
+        &mut self,
+        cx: &Cx<'_>,
+        queue: QueueId,
+    ) -> Result<Option<DeviceId>, RowsError> {
+        let devices: Vec<DeviceId> = self.owners.keys().copied().collect();
+        for device in devices {
+            let n = self.queue_number(device);
+            let pair = self.sessions.pair(cx.rows, device)?;
+            if pair.sending_root().is_some_and(|root| root.roots.sending.queue_id(n) == queue) {
+                return Ok(Some(device));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(in crate::endpoint) fn refused_line(
         &mut self,
         cx: &mut Cx<'_>,
         (device, number): (DeviceId, u64),
@@ -234,7 +265,7 @@ impl Endpoint {
         let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? else {
             return Ok(());
         };
-        note_at(&mut row, (StepKind::Refused, host), cx.now.wall);
+        note_step(&mut row, (StepKind::Refused, host, reason.as_str()), cx.now.wall);
         if row.state == MessageState::Queued && row.reason != Some(reason) {
             row.reason = Some(reason);
             self.changed(Change::State(key.id, row.state, row.reason));
@@ -247,13 +278,17 @@ impl Endpoint {
         &mut self,
         cx: &mut Cx<'_>,
         (device, number): (DeviceId, u64),
-        word: HostWord,
+        (word, session): (HostWord, Option<SessionId>),
     ) -> Result<(), RowsError> {
         let (k, hosts) = self.hosts_of(device);
         let (k, count) = (usize::from(*k), hosts.len());
         let host = word.host;
         let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
-        let Some(row) = lane.lines.get_mut(&number) else { return Ok(()) };
+        let row = lane.lines.get_mut(&number).filter(|row| row.session == session);
+        let Some(row) = row else {
+            // What it signed for nobody needs any more.
+            return Ok(());
+        };
         let first = matches!(row.carried, Carried::FirstContact { .. });
         let needed = if first { 1 } else { k.min(count).max(1) };
         row.words.retain(|known| known.host != host);
@@ -284,7 +319,7 @@ impl Endpoint {
         let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? else {
             return Ok(());
         };
-        note_at(&mut row, (StepKind::Deposited, Some(host)), cx.now.wall);
+        note_step(&mut row, (StepKind::Deposited, Some(host), "ok"), cx.now.wall);
         if deposited && row.state == MessageState::Queued {
             row.state = MessageState::Deposited;
             row.reason = None;

@@ -57,6 +57,7 @@ impl Endpoint {
                 private: Signer::random(cx.rng),
                 contact_queue: QueueId(cx.random()),
                 admitted: false,
+                forgot_us: false,
                 state: HostState::Registering,
                 birth: None,
                 seqs: [0; 2],
@@ -152,7 +153,7 @@ impl Endpoint {
             known.contains(&row.contact_queue)
                 && self.queues.keys().all(|queue| known.contains(queue))
         });
-        if !row.admitted || !complete || link.fetching.len() < 2 {
+        if !row.admitted || row.forgot_us || !complete || link.fetching.len() < 2 {
             return HostState::Registering;
         }
         let lost = row.lost_state_at.is_some_and(|at| cx.now.wall.since(at) < LOSS_SHOWN);
@@ -181,7 +182,9 @@ impl Endpoint {
 
     /// The hosts that contacts may be told: they have admitted us, and we stay.
     fn kept_at(&self) -> impl Iterator<Item = (&HostId, &OwnHostRow)> {
-        self.hosts.iter().filter(|(_, row)| row.admitted && row.state != HostState::Draining)
+        let stays =
+            |row: &OwnHostRow| !matches!(row.state, HostState::Draining | HostState::Refused);
+        self.hosts.iter().filter(move |(_, row)| row.admitted && stays(row))
     }
 
     fn manifest_hosts(&self) -> Vec<ManifestHost> {
@@ -228,12 +231,25 @@ impl Endpoint {
     /// Where mail is kept has changed: bundle, records, link and every contact learn of it.
     pub(in crate::endpoint) fn hosts_changed(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         self.sign_bundle(cx)?;
+        self.publish_everywhere(cx);
+        cx.out.push(Output::After(Effect::Link(self.contact_link().to_string())));
+        self.tell_everybody(cx)
+    }
+
+    /// Leaves the newest account record and bundle with every own host that is at hand.
+    pub(in crate::endpoint) fn publish_everywhere(&mut self, cx: &mut Cx<'_>) {
         let links: Vec<_> = self.hosts.keys().filter_map(|host| self.mailbox_link(*host)).collect();
         for link in links {
             self.publish_at(cx, link);
         }
-        cx.out.push(Output::After(Effect::Link(self.contact_link().to_string())));
-        self.tell_everybody(cx)
+    }
+
+    /// Whether everything that lay at the own hosts when this node started is here.
+    pub(in crate::endpoint) fn has_fetched(&self) -> bool {
+        self.hosts.keys().all(|host| {
+            let link = self.mailbox_link(*host).and_then(|link| self.links.get(&link));
+            link.is_some_and(|link| link.live.len() >= 2)
+        })
     }
 
     /// Makes a link that is good for one stranger.

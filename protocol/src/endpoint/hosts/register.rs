@@ -44,7 +44,7 @@ impl Endpoint {
             let owner = owner_key(signer);
             let signature = prove_owner(signer, self.net(), &host, &hello.challenge);
             self.ask(cx, link, Asked::Nothing, Request::Prove { owner, signature }, true);
-            if !row.admitted {
+            if !row.admitted || row.forgot_us {
                 let token = row.token;
                 let admit = Request::Admit { owner, role, token };
                 self.ask(cx, link, Asked::Admit(host, role), admit, true);
@@ -214,7 +214,7 @@ impl Endpoint {
         row.losses = if old { 1 } else { row.losses.saturating_add(1) };
         row.lost_state_at = Some(cx.now.wall);
         row.seqs = [0; 2];
-        row.admitted &= !forgot_us;
+        row.forgot_us |= forgot_us;
         save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
         let known = self.registered.get(&host).cloned().unwrap_or_default();
         for queue in known {
@@ -236,10 +236,12 @@ impl Endpoint {
             (Asked::Admit(host, OwnerRole::Private), Answer::Done) => self.admitted(cx, host),
             (Asked::Admit(host, _), Answer::Refused(_)) => {
                 let Some(row) = self.hosts.get_mut(&host) else { return Ok(()) };
+                let told = row.admitted && row.state != HostState::Refused;
                 if row.state != HostState::Draining {
                     row.state = HostState::Refused;
                 }
-                save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)
+                save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
+                if told { self.hosts_changed(cx) } else { Ok(()) }
             }
             (Asked::Register(host, queues), answer) => {
                 for queue in queues {
@@ -255,11 +257,15 @@ impl Endpoint {
                 }
                 Ok(())
             }
-            (Asked::Fetch(host, role), Answer::Fetching { seq, .. }) => {
-                self.fetching(cx, link, (host, role), *seq)
+            (Asked::Fetch(host, role), Answer::Fetching { seq, fence }) => {
+                self.fetching(cx, link, (host, role), *seq)?;
+                match fence {
+                    Some(fence) => self.fence_shown(cx, host, fence),
+                    None => Ok(()),
+                }
             }
             (Asked::Fetch(host, _), Answer::Refused(Refused::NotFound)) => {
-                let known = self.hosts.get(&host).is_some_and(|row| row.admitted);
+                let known = self.hosts.get(&host).is_some_and(|row| row.admitted && !row.forgot_us);
                 if known {
                     // It forgot us although its birth is the same: a disk of an earlier day.
                     self.lost_state(cx, host, true)?;
@@ -281,8 +287,9 @@ impl Endpoint {
 
     fn admitted(&mut self, cx: &mut Cx<'_>, host: HostId) -> Result<(), RowsError> {
         let Some(row) = self.hosts.get_mut(&host) else { return Ok(()) };
-        let first = !row.admitted;
+        let first = !row.admitted || row.state == HostState::Refused;
         row.admitted = true;
+        row.forgot_us = false;
         if row.state == HostState::Refused {
             row.state = HostState::Registering;
         }

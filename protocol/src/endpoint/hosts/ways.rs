@@ -1,5 +1,6 @@
 //! Which hosts of a contact take which line now: their queue is open on a ready stream.
 
+use crate::endpoint::lane::Lane;
 use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::id::{DeviceId, HostId, QueueId};
@@ -45,7 +46,10 @@ impl Endpoint {
             .map(|(id, _)| *id)
     }
 
-    fn device_row(&self, device: DeviceId) -> Option<(&ContactRow, &DeviceRow)> {
+    pub(in crate::endpoint) fn device_row(
+        &self,
+        device: DeviceId,
+    ) -> Option<(&ContactRow, &DeviceRow)> {
         let contact = self.contacts.get(self.owners.get(&device)?)?;
         let row = contact.devices.iter().find(|row| row.device == device)?;
         Some((contact, row))
@@ -167,14 +171,14 @@ impl Endpoint {
             .lanes
             .iter()
             .filter(|(device, lane)| {
+                let owed = self.device_row(**device).is_some_and(|(_, row)| row.renewal.is_some());
                 let late = lane.is_late(now);
-                late || (!lane.is_idle() && self.link_to(**device).is_none())
+                owed || late || (!lane.is_idle() && self.link_to(**device).is_none())
             })
             .map(|(device, _)| *device)
             .collect();
         for device in waiting {
-            let asked = |(contact, _): (&ContactRow, _)| contact.our_request.is_some();
-            if self.device_row(device).is_some_and(asked) {
+            if self.lanes.get(&device).is_some_and(Lane::has_first_contact) {
                 let queues = self.contact_queues_of(device).into_iter();
                 wanted.extend(queues.map(|(host, _, addresses)| (host, addresses)));
             }

@@ -20,7 +20,7 @@ use crate::rows::{Direction, ReadRows, Rows, RowsError};
 use crate::session::{
     AdmitError, EncryptError, KemAccept, OpenError, Pair, Position, Pqxdh, Session, Started,
 };
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
 
 /// A message that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +164,7 @@ impl Sessions {
             skipped_ec: 0,
             skipped_pq: 0,
             headers: 0,
+            kem_sent: None,
         };
         self.add(rows, now, device, started, row)
     }
@@ -248,6 +249,7 @@ impl Sessions {
             skipped_ec: 0,
             skipped_pq: 0,
             headers: 0,
+            kem_sent: None,
         };
         let position = locate(rows, &row, bytes)?.ok_or(OpenError::NoHeader)?;
         let opened = open_at(rows, now, (&cached.pair, &mut row), &position, bytes)?;
@@ -292,8 +294,35 @@ impl Sessions {
         let Some(live) = self.load(rows, at.0)?.find(at.1) else { return Ok(None) };
         let Some(next) = live.row.session.offer_kem(now, rng) else { return Ok(None) };
         live.row.session = next;
+        live.row.kem_sent = Some((now, 0));
         live.changed = true;
         Ok(live.row.session.kem_part())
+    }
+
+    /// The part that is due once more: the same, after 1, 3, 7 days and then every 7 days, if the
+    /// peer gave a sign since it was last sent.
+    ///
+    /// # Errors
+    /// As [`Self::pair`].
+    pub fn repeat_kem(
+        &mut self,
+        rows: &dyn ReadRows,
+        at: (DeviceId, SessionId),
+        now: UnixMillis,
+    ) -> Result<Option<Vec<u8>>, RowsError> {
+        let cached = self.load(rows, at.0)?;
+        let heard = cached.pair.last_sign();
+        let Some(live) = cached.find(at.1) else { return Ok(None) };
+        let (Some(part), Some((sent, repeats))) = (live.row.session.kem_part(), live.row.kem_sent)
+        else {
+            return Ok(None);
+        };
+        if !repeat_is_due((sent, repeats), heard, now) {
+            return Ok(None);
+        }
+        live.row.kem_sent = Some((now, repeats.saturating_add(1)));
+        live.changed = true;
+        Ok(Some(part))
     }
 
     /// Takes in a part that the peer sent in a session: returns the answer, if one is to be sent.
@@ -305,6 +334,7 @@ impl Sessions {
         rows: &dyn ReadRows,
         at: (DeviceId, SessionId),
         part: &[u8],
+        now: UnixMillis,
         rng: &mut dyn CryptoRng,
     ) -> Result<Option<Vec<u8>>, RowsError> {
         let Some(live) = self.load(rows, at.0)?.find(at.1) else { return Ok(None) };
@@ -313,6 +343,7 @@ impl Sessions {
             return Ok(None);
         }
         live.row.session = next;
+        live.row.kem_sent = Some((now, 0));
         live.changed = true;
         let answer = if accepted == KemAccept::Answer { live.row.session.kem_part() } else { None };
         Ok(answer)
@@ -426,6 +457,21 @@ impl Sessions {
     }
 }
 
+/// Whether what was sent and never answered goes once more: after 1, 3, 7 days and then every 7
+/// days, if the peer was heard since. Source: PROTOCOL §4 "KEM epochs", §7 "Sent again".
+pub(super) fn repeat_is_due(
+    (sent, repeats): (UnixMillis, u8),
+    heard: Option<UnixMillis>,
+    now: UnixMillis,
+) -> bool {
+    let days = match repeats {
+        0 => 1,
+        1 => 3,
+        _ => 7,
+    };
+    heard.is_some_and(|heard| heard > sent) && now.since(sent) >= Millis::from_days(days)
+}
+
 /// Where a message belongs in a session; old header keys are read only if the present ones do not
 /// fit.
 fn locate(
@@ -459,6 +505,7 @@ fn open_at(
         skipped_ec: row.skipped_ec,
         skipped_pq: row.skipped_pq,
         headers: row.headers,
+        kem_sent: row.kem_sent,
     };
     skipped::use_up(rows, &mut next, &opened.used)?;
     skipped::keep(rows, now, &mut next, &opened.new_skipped)?;

@@ -284,11 +284,12 @@ fn kem_epochs_go_through_the_rows() {
     let offer = alice.sessions.offer_kem(&alice.rows, (b, session), day, &mut rng).unwrap();
     alice.restart();
     let offer = offer.unwrap();
-    let answer = bob.sessions.accept_kem_part(&bob.rows, (a, session), &offer, &mut rng).unwrap();
+    let answer =
+        bob.sessions.accept_kem_part(&bob.rows, (a, session), &offer, NOW, &mut rng).unwrap();
     bob.restart();
     let done = alice
         .sessions
-        .accept_kem_part(&alice.rows, (b, session), &answer.unwrap(), &mut rng)
+        .accept_kem_part(&alice.rows, (b, session), &answer.unwrap(), NOW, &mut rng)
         .unwrap();
 
     assert_eq!(done, None);

@@ -24,6 +24,13 @@ pub enum Remedy {
     Hello,
     /// A new session, opened by `hello`; then [`Pair::add`].
     Open(Purpose),
+    /// A new session one above this generation, once the hour or the day is over.
+    Later {
+        /// The generation below it.
+        above: u32,
+        /// Why.
+        cause: Cause,
+    },
 }
 
 /// What was done lately.
@@ -93,12 +100,28 @@ impl Pair {
         }
     }
 
-    /// The session that replaces an unanswered one of ours whose bundle has ended; to be begun as
-    /// soon as a newer bundle is here.
+    /// What [`Remedy::Later`] put off: nothing any more where a higher session has come since.
     #[must_use]
-    pub fn stale_handshake(&self, now: UnixMillis) -> Option<Purpose> {
+    pub fn renewal(&self, above: u32, cause: Cause, now: UnixMillis) -> Remedy {
+        match (self.highest() > Some(above), above.checked_add(1), cause) {
+            (true, ..) | (_, None, _) => Remedy::Nothing,
+            // A person asks again: that is no remedy, and not counted as one.
+            (false, Some(generation), Cause::FirstContact) => {
+                Remedy::Open(Purpose { generation, cause, via: Via::Contact })
+            }
+            (false, ..) => self.open(above, cause, now),
+        }
+    }
+
+    /// The session that replaces an unanswered one of ours whose bundle has ended, where the
+    /// newest bundle that is here ends later.
+    #[must_use]
+    pub fn stale_handshake(&self, bundle_until: UnixMillis, now: UnixMillis) -> Option<Purpose> {
         let newest = self.sessions.iter().find(|session| Some(session.id) == self.sending())?;
-        let stale = newest.ours && newest.heard_at.is_none() && newest.bundle_until <= now;
+        let stale = newest.ours
+            && newest.heard_at.is_none()
+            && newest.bundle_until <= now
+            && newest.bundle_until < bundle_until;
         let generation = self.next_generation().filter(|_| stale)?;
         Some(Purpose { generation, cause: Cause::StaleBundle, via: newest.via })
     }
@@ -124,7 +147,8 @@ impl Pair {
     fn open(&self, above: u32, cause: Cause, now: UnixMillis) -> Remedy {
         match (above.checked_add(1), self.remedies.allowed(now)) {
             (Some(generation), Some(via)) => Remedy::Open(Purpose { generation, cause, via }),
-            _ => Remedy::Nothing,
+            (Some(_), None) => Remedy::Later { above, cause },
+            (None, _) => Remedy::Nothing,
         }
     }
 }

@@ -210,6 +210,8 @@ fn the_remedy_is_bounded_by_the_hour_and_the_day() {
 
     assert_eq!(vias, [Via::Pair, Via::Pair, Via::Pair, Via::Contact]);
     let highest = two.pairs[1].highest().unwrap();
+    let later = Remedy::Later { above: highest, cause: Cause::Desync };
+    assert_eq!(two.pairs[1].remedy(highest, Relation::Highest, after(24)), later);
     let next_day = two.pairs[1].remedy(highest, Relation::Highest, after(28));
     assert!(matches!(next_day, Remedy::Open(_)));
 }
@@ -260,10 +262,13 @@ fn an_unanswered_handshake_is_made_anew_when_its_bundle_has_ended() {
     let end = NOW.saturating_add(crate::limits::BUNDLE_LIFE);
     let pair = &mut two.pairs[0];
 
-    assert_eq!(pair.stale_handshake(after(1)), None);
-    assert_eq!(pair.stale_handshake(end), Some(with(1, Cause::StaleBundle, Via::Contact)));
+    let newer = end.saturating_add(Millis::from_days(7));
+
+    assert_eq!(pair.stale_handshake(newer, after(1)), None);
+    assert_eq!(pair.stale_handshake(end, end), None, "no newer bundle is here");
+    assert_eq!(pair.stale_handshake(newer, end), Some(with(1, Cause::StaleBundle, Via::Contact)));
     pair.heard(begun.session.id(), NOW);
-    assert_eq!(pair.stale_handshake(end), None);
+    assert_eq!(pair.stale_handshake(newer, end), None);
 }
 
 #[test]

@@ -1,0 +1,217 @@
+//! The lines of one device: which wait, which are under way, which rest with their words.
+//!
+//! Invariant: a line is on a direct stream, asked of a host, or waits; or it rests, deposited.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::content::Kind;
+use crate::envelope::Envelope;
+use crate::id::{HostId, MessageId, SessionId};
+use crate::limits::DIRECT_GRACE;
+use crate::machine::LinkId;
+use crate::rows::outbox::{Carried, HostWord, OutboxRow};
+use crate::time::{Millis, UnixMillis};
+
+/// A line that is under way: on a direct stream, or asked of a host.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) direct: Option<LinkId>,
+    pub(super) since: Millis,
+    /// The hosts that were asked.
+    pub(super) asked: BTreeSet<HostId>,
+    /// What was encrypted, once for all hosts; a first contact keeps its bytes in its row.
+    pub(super) envelope: Option<Envelope>,
+}
+
+/// The lines of one device.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) lines: BTreeMap<u64, OutboxRow>,
+    pub(super) waiting: BTreeSet<u64>,
+    pub(super) flying: BTreeMap<u64, Flight>,
+    /// Receipts, which may have to wait before they leave.
+    pub(super) delayed: BTreeMap<u64, UnixMillis>,
+    /// When deposited lines last went once more.
+    again_at: Option<Millis>,
+    pub(super) by_message: BTreeMap<MessageId, u64>,
+    /// The session that everything under way was encrypted in, once that was looked at.
+    pub(super) session: Option<SessionId>,
+    /// When what was under way last moved to another session.
+    pub(super) moved_at: Option<Millis>,
+}
+
+impl Lane {
+    pub(super) fn add(&mut self, number: u64, row: OutboxRow) {
+        self.by_message.insert(row.message, number);
+        if !row.deposited {
+            self.waiting.insert(number);
+        }
+        if row.kind == Kind::RECEIPT.0 {
+            self.delayed.insert(number, row.not_before);
+        }
+        self.lines.insert(number, row);
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
+        self.waiting.remove(&number);
+        self.flying.remove(&number);
+        self.delayed.remove(&number);
+        let row = self.lines.remove(&number)?;
+        if self.by_message.get(&row.message) == Some(&number) {
+            self.by_message.remove(&row.message);
+        }
+        Some(row)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.flying.values().all(|flight| flight.direct.is_some())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.flying.is_empty()
+    }
+
+    /// Whether something here is for the device's contact queue.
+    pub(super) fn has_first_contact(&self) -> bool {
+        self.lines.values().any(|row| matches!(row.carried, Carried::FirstContact { .. }))
+    }
+
+    /// Whether something has waited too long for a receipt on a direct stream.
+    pub(super) fn is_late(&self, now: Millis) -> bool {
+        let oldest = self.flying.values().next();
+        oldest.is_some_and(|flight| now.saturating_sub(flight.since) >= DIRECT_GRACE)
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn describe(&self) -> String {
+        let lines = self.lines.iter().map(|(number, row)| {
+            let place = match (self.waiting.contains(number), self.flying.get(number)) {
+                (true, _) => "waits".to_owned(),
+                (_, Some(flight)) => {
+                    format!("flies direct {:?} asked {}", flight.direct, flight.asked.len())
+                }
+                _ => "rests".to_owned(),
+            };
+            let words = row.words.len();
+            format!("kind {} {place} words {words} repeats {}", row.kind, row.repeats)
+        });
+        lines.collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        self.waiting.first().copied()
+    }
+
+    /// Whether a message waits here, or for its receipt.
+    pub(super) fn has(&self, message: MessageId) -> bool {
+        self.by_message.contains_key(&message)
+    }
+
+    /// What flew on a link waits again, and what was asked of its host may be asked again. Returns
+    /// whether anything did.
+    pub(super) fn land(&mut self, link: LinkId, host: Option<HostId>) -> bool {
+        let mut any = false;
+        for flight in self.flying.values_mut() {
+            any |= host.is_some_and(|host| flight.asked.remove(&host));
+            if flight.direct == Some(link) {
+                flight.direct = None;
+                any = true;
+            }
+        }
+        self.land_idle();
+        any
+    }
+
+    /// What is with nobody any more waits again.
+    fn land_idle(&mut self) {
+        let idle = |flight: &Flight| flight.direct.is_none() && flight.asked.is_empty();
+        let landed = self.flying.iter().filter(|(_, flight)| idle(flight));
+        let landed: Vec<u64> = landed.map(|(number, _)| *number).collect();
+        for number in landed {
+            self.flying.remove(&number);
+            self.waiting.insert(number);
+        }
+    }
+
+    /// What has been on a direct stream for a day without a receipt goes once more. Returns whether
+    /// anything does.
+    pub(super) fn land_old(&mut self, now: Millis) -> bool {
+        let old = |flight: &Flight| {
+            flight.direct.is_some() && now.saturating_sub(flight.since) >= Millis::from_days(1)
+        };
+        self.wait_again(old)
+    }
+
+    /// What left while no host was known is encrypted again now that one takes it.
+    pub(super) fn land_bare(&mut self, now: Millis) {
+        let late = |flight: &Flight| now.saturating_sub(flight.since) >= DIRECT_GRACE;
+        self.wait_again(|flight| flight.envelope.is_none() && late(flight));
+    }
+
+    fn wait_again(&mut self, which: impl Fn(&Flight) -> bool) -> bool {
+        let keeps_bytes = |number: &u64| {
+            let carried = self.lines.get(number).map(|row| &row.carried);
+            matches!(carried, Some(Carried::FirstContact { .. }))
+        };
+        let landed = self.flying.iter().filter(|(number, it)| which(it) && !keeps_bytes(number));
+        let landed: Vec<u64> = landed.map(|(number, _)| *number).collect();
+        for number in &landed {
+            self.flying.remove(number);
+            self.waiting.insert(*number);
+        }
+        !landed.is_empty()
+    }
+
+    /// A host does not take a line now.
+    pub(super) fn refused(&mut self, number: u64, host: HostId) {
+        if let Some(flight) = self.flying.get_mut(&number) {
+            flight.asked.remove(&host);
+        }
+        self.land_idle();
+    }
+
+    /// A line with its k words rests once nobody else was asked for it.
+    pub(super) fn rest(&mut self, number: u64) {
+        let Some(row) = self.lines.get(&number).filter(|row| row.deposited) else { return };
+        let has_word = |host: &HostId| row.words.iter().any(|word| word.host == *host);
+        let done = |flight: &Flight| flight.direct.is_none() && flight.asked.iter().all(has_word);
+        if self.flying.get(&number).is_none_or(done) {
+            self.flying.remove(&number);
+            self.waiting.remove(&number);
+        }
+    }
+
+    /// Words that are lost count no longer. Returns the lines that wait again.
+    pub(super) fn void(&mut self, lost: impl Fn(&HostWord) -> bool) -> Vec<u64> {
+        let mut changed = Vec::new();
+        for (number, row) in &mut self.lines {
+            let count = row.words.len();
+            row.words.retain(|word| !lost(word));
+            if row.words.len() < count {
+                row.deposited = false;
+                if !self.flying.contains_key(number) {
+                    self.waiting.insert(*number);
+                }
+                changed.push(*number);
+            }
+        }
+        changed
+    }
+
+    /// The device has moved or its host lost state: what was deposited and never receipted goes
+    /// once more, at most once an hour.
+    pub(super) fn go_again(&mut self, now: Millis) {
+        let lately = |at: Millis| now.saturating_sub(at) < Millis::from_hours(1);
+        if self.again_at.is_some_and(lately) {
+            return;
+        }
+        for (number, row) in &mut self.lines {
+            if row.deposited && !self.flying.contains_key(number) {
+                row.deposited = false;
+                row.words.clear();
+                self.waiting.insert(*number);
+                self.again_at = Some(now);
+            }
+        }
+    }
+}
