@@ -26,6 +26,7 @@
 //! | [`record`] | a device's signed list of hosts |
 //! | [`rows`] | every stored table, declared once |
 //! | [`endpoint`] | the machine of a person's node |
+//! | `sim` (feature `sim`) | a seeded world around the two machines |
 
 pub mod content;
 pub mod conversation;
@@ -40,5 +41,7 @@ pub mod mailbox;
 pub mod record;
 pub mod rows;
 pub mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod time;
 pub mod wire;
