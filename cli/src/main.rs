@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `actors` | nodes of our own, for `demo` and `bench` |
 //! | `arguments` | the command line: options of every verb, and what is wrong with one |
 //! | `command` | one file a verb: its arguments, its call, both of its outputs |
 //! | `output` | text, JSON, and the only way to print what somebody else wrote |
@@ -11,6 +12,7 @@
 //!
 //! A running node is spoken to through its control API only; without one, `godwit_node::home`.
 
+mod actors;
 mod arguments;
 mod command;
 mod exit;

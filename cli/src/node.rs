@@ -10,9 +10,6 @@ use godwit_protocol::identity::peer_id_text;
 use godwit_protocol::time::Millis;
 use serde_json::{Value, json};
 
-/// How many messages one request brings: what the API gives at once.
-const PAGE: u32 = 1_000;
-
 /// A conversation with the running node of one home.
 pub(crate) struct Node {
     client: Client,
@@ -87,11 +84,11 @@ impl Node {
         self.client.get(&format!("/v1/messages/{id}/why")).await
     }
 
-    /// The first messages that fit the query, at most `PAGE` of them and oldest first.
+    /// The first messages that fit the query, oldest first: as many as the API gives at once.
     pub(crate) async fn inbox(&mut self, query: &InboxQuery) -> Result<Vec<Value>, Refusal> {
         let body = json!({
             "with": query.with, "since": query.since.map(|id| id.to_string()),
-            "limit": query.limit.min(PAGE), "unread": query.unread, "peek": query.peek,
+            "limit": query.limit, "unread": query.unread, "peek": query.peek,
         });
         self.client.post("/v1/inbox", &body).await.map(into_list)
     }

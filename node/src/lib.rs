@@ -8,8 +8,10 @@
 //! | [`network`] | the only libp2p code |
 //! | [`service`] | the loop around the machine |
 //! | [`control`] | the local API and its client |
+//! | [`mod@bench`] | what the node is measured beside |
 //! | [`Node`], [`Handle`] | the front door |
 
+pub mod bench;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -17,6 +19,7 @@ pub mod error;
 pub mod home;
 pub mod network;
 mod node;
+mod room;
 pub mod service;
 
 pub use node::{Handle, Node};

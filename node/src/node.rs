@@ -12,7 +12,7 @@ use godwit_protocol::mailbox::host::{Admission, HostSetup};
 use godwit_protocol::rows;
 use godwit_protocol::rows::home::{ADDRESSES, HOME};
 use godwit_protocol::rows::typed::load;
-use godwit_store::{DataKey, OpenError, Options, Place, Store, space};
+use godwit_store::{DataKey, OpenError, Options, Place, Store};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ use crate::control::{self, Api, Events, Facts};
 use crate::error::Error;
 use crate::home::{Card, OpenHome, Protection};
 use crate::network::{Network, NetworkConfig, NetworkError, Sinks};
+use crate::room::Room;
 use crate::service::{Mailbox, Messenger, MessengerParts};
 
 /// What the network may tell before the loop takes it.
@@ -41,7 +42,7 @@ pub struct Handle {
     socket: PathBuf,
     api: Arc<Api>,
     serving: JoinHandle<()>,
-    watching: Option<JoinHandle<()>>,
+    watching: JoinHandle<()>,
     ended: mpsc::Receiver<Result<(), Error>>,
 }
 
@@ -140,14 +141,14 @@ impl Node {
             }
             None => None,
         };
-        let watching = mailbox
-            .clone()
-            .map(|mailbox| tokio::spawn(watch_space(mailbox, home.store_path(), config.floor)));
+        let room = Arc::new(Room::new(home.store_path(), config.floor));
+        let watching =
+            tokio::spawn(watch_space(Arc::clone(&room), messenger.clone(), mailbox.clone()));
         let socket = home.socket_path()?;
         let reader = store.reader();
         let clock = Clock::start();
         let own = chain.map(|chain| chain.account());
-        let api = Api { own, messenger, mailbox, store, reader, network, clock, facts };
+        let api = Api { own, messenger, mailbox, store, reader, network, clock, facts, room };
         let api = Arc::new(api);
         let serving = control::serve(&socket, Arc::clone(&api))?;
         Ok(Handle { home, socket, api, serving, watching, ended })
@@ -182,7 +183,7 @@ impl Handle {
     pub async fn stop(self) {
         let Self { home, socket, api, serving, watching, mut ended } = self;
         serving.abort();
-        watching.iter().for_each(JoinHandle::abort);
+        watching.abort();
         let mut threads = 0;
         if let Some(messenger) = &api.messenger {
             messenger.end();
@@ -293,15 +294,22 @@ fn keep_link(home: Arc<OpenHome>) -> Box<dyn Fn(&str) + Send> {
     })
 }
 
-/// Looks at the room on the disk every ten seconds; a host takes nothing new below the floor.
-async fn watch_space(mailbox: Arc<Mailbox>, folder: PathBuf, floor: Option<u64>) {
+/// Looks at the room on the disk every ten seconds; nothing new is taken below the floor.
+async fn watch_space(
+    room: Arc<Room>,
+    messenger: Option<Arc<Messenger>>,
+    mailbox: Option<Arc<Mailbox>>,
+) {
     let mut ticks = tokio::time::interval(std::time::Duration::from_secs(10));
     let mut was_low = false;
     loop {
         ticks.tick().await;
-        let Ok(room) = space::of(&folder) else { continue };
-        let low = room.free < floor.unwrap_or_else(|| room.floor());
-        if low != was_low {
+        if let (Some(low), Some(messenger)) = (room.changed(), &messenger) {
+            messenger.give(Input::Space { low });
+        }
+        if let (Some(low), Some(mailbox)) = (room.is_low_for_a_host(), &mailbox)
+            && low != was_low
+        {
             was_low = low;
             mailbox.space(low);
         }

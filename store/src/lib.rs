@@ -11,6 +11,7 @@
 //! a table that was not declared when the store was opened can be neither read nor written.
 //! It does not lock the home: that is `node::home`'s. Source: STORE-NOTES.
 
+mod bare;
 mod batch;
 mod check;
 mod commit;
@@ -25,6 +26,7 @@ pub mod space;
 mod vault;
 mod view;
 
+pub use bare::{Bare, BareWrite};
 pub use batch::{CommitError, Durable, SealedBatch};
 pub use check::{CheckReport, DamagedRow, DamagedTable};
 pub use engine::EngineError;

@@ -94,6 +94,12 @@ impl View {
         Ok(Some(SealedBatch { number, expectations, erased, writes }))
     }
 
+    /// Whether nothing was written since the last [`Self::take`].
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.fault.is_none() && self.overlay.written() == 0 && self.expectations.is_empty()
+    }
+
     /// Says that a batch (and so every earlier one) is durable: its rows are read from the engine
     /// from now on.
     pub fn durable(&mut self, number: u64) {

@@ -1,5 +1,6 @@
 //! The verbs, one file each: arguments, call, both outputs.
 
+mod bench;
 mod contact;
 mod demo;
 mod errors;
@@ -41,6 +42,7 @@ pub(crate) enum Verb {
     Mailbox(mailbox::Args),
     Host(host::Args),
     Demo(demo::Args),
+    Bench(bench::Args),
     /// List every error code with its exit number
     Errors,
     /// List every limit with its reason
@@ -53,6 +55,7 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
         Verb::Errors => return errors::run(format),
         Verb::Limits => return limits::run(format),
         Verb::Demo(args) => return demo::run(args),
+        Verb::Bench(args) => return wait_for(bench::run(args, format)),
         _ => {}
     }
     let home = place::home(cli.home)?;
@@ -76,7 +79,12 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         Verb::Why(args) => why::run(&args, &mut Node::connect(home).await?, format).await,
         Verb::Mailbox(args) => mailbox::run(args, home, format).await,
         Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
-        Verb::Init(_) | Verb::Run(_) | Verb::Demo(_) | Verb::Errors | Verb::Limits => Ok(()),
+        Verb::Init(_)
+        | Verb::Run(_)
+        | Verb::Demo(_)
+        | Verb::Bench(_)
+        | Verb::Errors
+        | Verb::Limits => Ok(()),
     }
 }
 

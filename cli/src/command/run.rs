@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use godwit_node::Node;
-use godwit_node::config::{Admit, Config, Flags, PeerAddress, parse_address};
+use godwit_node::config::{Admit, Config, Flags, PeerAddress, parse_address, parse_listen};
 use godwit_node::home::{Home, OpenHome, Protection};
 use godwit_protocol::endpoint::Refusal;
 use godwit_protocol::identity::Network;
@@ -23,7 +23,7 @@ use crate::passphrase;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Listen here instead of everywhere
-    #[arg(long, value_name = "MULTIADDR", value_parser = parse_address)]
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_listen)]
     listen: Vec<Address>,
     /// Tell peers this address instead of those it listens on
     #[arg(long, value_name = "MULTIADDR", value_parser = parse_address)]

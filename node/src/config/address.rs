@@ -1,6 +1,7 @@
 //! Addresses as people write them: a multiaddr, with or without the peer at its end.
 
 use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 use godwit_protocol::id::HostId;
@@ -13,6 +14,9 @@ pub enum AddressFault {
     /// No multiaddr.
     #[error("\"{0}\" is no multiaddr such as /ip4/192.0.2.1/tcp/7447")]
     NoAddress(String),
+    /// No place to listen.
+    #[error("\"{0}\" is no place to listen, such as /ip4/0.0.0.0/tcp/7447 or /ip6/::/tcp/7447")]
+    NotHere(String),
     /// No peer at the end.
     #[error("\"{0}\" does not end in /p2p/ID")]
     NoPeer(String),
@@ -28,6 +32,25 @@ pub fn parse_address(text: &str) -> Result<Address, AddressFault> {
         return Err(fault());
     }
     Address::new(text).map_err(|_| fault())
+}
+
+/// Reads a multiaddr that a node can listen on: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`.
+///
+/// # Errors
+/// [`AddressFault::NotHere`] for anything else.
+pub fn parse_listen(text: &str) -> Result<Address, AddressFault> {
+    let fault = || AddressFault::NotHere(text.to_owned());
+    let parts: Vec<&str> = text.split('/').collect();
+    let good = match parts.as_slice() {
+        ["", "ip4", ip, "tcp", port] => {
+            ip.parse::<Ipv4Addr>().is_ok() && port.parse::<u16>().is_ok()
+        }
+        ["", "ip6", ip, "tcp", port] => {
+            ip.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok()
+        }
+        _ => false,
+    };
+    if good { Address::new(text).map_err(|_| fault()) } else { Err(fault()) }
 }
 
 /// A peer and where it listens: `…/p2p/ID`.

@@ -8,7 +8,7 @@ use godwit_protocol::identity::{HostLink, Network};
 use godwit_protocol::limits::{MAX_MESSAGE_LIFE, MIN_MESSAGE_LIFE};
 use godwit_protocol::time::Millis;
 
-use super::{Admit, Config, PeerAddress, parse_address, parse_duration, parse_size};
+use super::{Admit, Config, PeerAddress, parse_address, parse_duration, parse_listen, parse_size};
 use crate::home::Costs;
 
 /// A configuration that is refused as a whole.
@@ -100,7 +100,7 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
     if let Some(network) = &file.node.network {
         config.network = reader.read("network", network, |text| text.parse::<Network>())?;
     }
-    config.listen = reader.list("listen", &file.node.listen, parse_address)?;
+    config.listen = reader.list("listen", &file.node.listen, parse_listen)?;
     config.announce = reader.list("announce", &file.node.announce, parse_address)?;
     config.bootstrap =
         reader.list("bootstrap", &file.node.bootstrap, |text| text.parse::<PeerAddress>())?;

@@ -13,7 +13,7 @@ use godwit_protocol::limits;
 use godwit_protocol::machine::Address;
 use godwit_protocol::time::Millis;
 
-pub use address::{AddressFault, PeerAddress, parse_address};
+pub use address::{AddressFault, PeerAddress, parse_address, parse_listen};
 pub(crate) use edit::{Setting, set};
 pub use file::{ConfigError, parse};
 pub use quantity::{QuantityError, format_duration, parse_duration, parse_size};

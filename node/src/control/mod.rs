@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::network::Network;
+use crate::room::Room;
 use crate::service::{Mailbox, Messenger};
 
 pub use client::{Client, EventStream};
@@ -39,6 +40,7 @@ pub(crate) struct Api {
     pub(crate) network: Network,
     pub(crate) clock: Clock,
     pub(crate) facts: Facts,
+    pub(crate) room: Arc<Room>,
 }
 
 /// What does not change while a node runs.

@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use godwit_protocol::endpoint::query::{self, InboxQuery};
-use godwit_protocol::endpoint::{Code, Command, OutgoingText, Refusal, Reply};
+use godwit_protocol::endpoint::{Code, Command, Input, OutgoingText, Refusal, Reply};
 use godwit_protocol::id::{AccountId, MessageId};
 use godwit_protocol::rows::RowsError;
 
@@ -36,7 +36,7 @@ use super::{Api, hosting, shapes};
 const MAX_REQUEST: usize = 32 << 20;
 /// Texts in one request.
 const MAX_TEXTS: usize = 256;
-/// Messages in one answer.
+/// Messages in one answer; whoever wants more gets the first page of them, and asks on with `since`.
 const MAX_PAGE: usize = 1_000;
 
 pub(super) type Shared = State<Arc<Api>>;
@@ -246,6 +246,9 @@ async fn send(State(api): Shared, Json(value): Json<Value>) -> Answer {
         return Err(Refusal::new(Code::TooLarge, message, "send them in parts").into());
     }
     let texts = texts.into_iter().map(Outgoing::checked).collect::<Result<_, _>>()?;
+    if let (Some(low), Some(messenger)) = (api.room.changed(), &api.messenger) {
+        messenger.give(Input::Space { low });
+    }
     let Reply::Sent(results) = ask(&api, Command::Send(texts)).await? else { return other() };
     if many {
         let shown = results.iter().map(|result| match result {
@@ -283,12 +286,20 @@ async fn inbox(State(api): Shared, Json(value): Json<Value>) -> Answer {
         Some(who) => Some(query::contact(&api.reader, own(&api)?, who)??.account),
         None => None,
     };
-    let query = InboxQuery {
+    let limit = wanted.limit.unwrap_or(50);
+    let mut query = InboxQuery {
         with,
         since: wanted.since.as_deref().map(parse_id).transpose()?,
-        limit: wanted.limit.unwrap_or(50).min(MAX_PAGE),
+        after: None,
+        limit: limit.min(MAX_PAGE),
         unread: wanted.unread,
     };
+    if limit > MAX_PAGE && query.since.is_none() {
+        // The first page of so many; the others follow its last message.
+        let newest = if wanted.unread { usize::MAX - 1 } else { limit };
+        let place = query::place_of_newest(&api.reader, own(&api)?, &query, newest)?;
+        query.after = Some(place);
+    }
     let views = query::inbox(&api.reader, own(&api)?, &query)?;
     if let Some(from) = with.filter(|_| !wanted.peek) {
         let unread = views

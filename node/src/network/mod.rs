@@ -9,6 +9,7 @@
 //! Source: NETWORK-NOTES §1, §2, §7; PROTOCOL §8.
 
 mod link;
+pub(crate) mod raw;
 mod swarm;
 mod translate;
 

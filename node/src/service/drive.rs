@@ -5,6 +5,8 @@
 //! `Now` leaves at once; `After` leaves, in order, when its batch is durable
 //! ```
 //! At most two batches are under way; what comes meanwhile waits in the channel.
+//! A batch of which nobody is told anything rides in the next one, or goes alone after 100 ms: a
+//! crash may lose it without harm.
 //! Source: ARCHITECTURE, "The contract", "Threads and tasks".
 
 use std::collections::VecDeque;
@@ -28,6 +30,9 @@ use crate::error::Error;
 const MAX_WAITING: usize = 4_096;
 /// Batches that are not durable yet.
 const MAX_UNDER_WAY: usize = 2;
+
+/// How long what nobody was told may wait for the disk.
+const LAZY: Millis = Millis(100);
 
 /// A machine with where its outputs go.
 pub(super) trait Driven: Send + 'static {
@@ -111,7 +116,17 @@ pub(super) fn start<D: Driven>(
 ) -> Result<(), Error> {
     let Taking { events, feed } = taking;
     let under_way = VecDeque::new();
-    let mut work = Loop { machine, view, clock, store, feed, wake: None, under_way, ending: false };
+    let mut work = Loop {
+        machine,
+        view,
+        clock,
+        store,
+        feed,
+        wake: None,
+        under_way,
+        lazy: None,
+        ending: false,
+    };
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || ended(work.run(&events)))
@@ -128,6 +143,8 @@ struct Loop<D: Driven> {
     wake: Option<Millis>,
     /// Batches by number, with what leaves when they are durable.
     under_way: VecDeque<(u64, Vec<D::Effect>)>,
+    /// Until when what is written and was not taken may wait.
+    lazy: Option<Millis>,
     ending: bool,
 }
 
@@ -138,6 +155,10 @@ impl<D: Driven> Loop<D> {
             let full = self.under_way.len() >= MAX_UNDER_WAY;
             let idle = full || (waiting.is_empty() && !self.is_time());
             if idle {
+                if self.ending && waiting.is_empty() && self.lazy.is_some() && !full {
+                    self.commit(Vec::new())?;
+                    continue;
+                }
                 if self.ending && waiting.is_empty() && self.under_way.is_empty() {
                     return Ok(());
                 }
@@ -187,7 +208,6 @@ impl<D: Driven> Loop<D> {
         }
         self.feed.gate.leave(taken);
         self.machine.end_batch((now, &mut rng, &mut self.view), &mut out).map_err(failed)?;
-        let sealed = self.view.take().map_err(failed)?;
         let mut after = Vec::new();
         for output in out {
             match output {
@@ -195,6 +215,21 @@ impl<D: Driven> Loop<D> {
                 Output::After(effect) => after.push(effect),
             }
         }
+        let due = self.lazy.is_some_and(|at| at <= now.since_start);
+        if !after.is_empty() || due {
+            return self.commit(after);
+        }
+        if !self.view.is_clean() {
+            self.lazy = self.lazy.or(Some(now.since_start.saturating_add(LAZY)));
+        }
+        Ok(())
+    }
+
+    /// Hands over what was written; `after` leaves when it is durable.
+    fn commit(&mut self, mut after: Vec<D::Effect>) -> Result<(), Error> {
+        self.lazy = None;
+        let failed = |error: RowsError| Error::Inner(error.to_string());
+        let sealed = self.view.take().map_err(failed)?;
         match sealed {
             Some(sealed) => {
                 let number = sealed.number();
@@ -234,12 +269,13 @@ impl<D: Driven> Loop<D> {
     }
 
     fn is_time(&self) -> bool {
-        self.wake.is_some_and(|at| at <= self.clock.since_start())
+        let now = self.clock.since_start();
+        self.wake.is_some_and(|at| at <= now) || self.lazy.is_some_and(|at| at <= now)
     }
 
     fn patience(&self, full: bool) -> Duration {
         let longest = Duration::from_secs(60);
-        match self.wake.filter(|_| !full) {
+        match self.wake.into_iter().chain(self.lazy).min().filter(|_| !full) {
             Some(at) => {
                 let left = at.saturating_sub(self.clock.since_start()).saturating_add(Millis(1));
                 Duration::from_millis(left.0).min(longest)

@@ -69,6 +69,10 @@ impl Endpoint {
             let message = "two copies of this home are alive, and this one stands down";
             return Ok(Err(Refusal::new(Code::TwoHomes, message, "godwit status")));
         }
+        if self.space_low {
+            let message = "the disk has too little room: nothing new is taken";
+            return Ok(Err(Refusal::new(Code::Full, message, "free space, then repeat")));
+        }
         let account = match self.find(&text.to) {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
@@ -83,7 +87,10 @@ impl Endpoint {
         let conversation = self.conversation(account);
         let id = text.id.unwrap_or_else(|| MessageId(cx.random()));
         let key = MessageKey { id, conversation, sender: self.me.account };
-        if let Some(row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? {
+        // An id that was drawn just now is nobody's yet.
+        if text.id.is_some()
+            && let Some(row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())?
+        {
             return Ok(if *row.body == body.to_bytes() {
                 Ok(SentMessage { id, conversation, state: row.state })
             } else {
@@ -232,6 +239,7 @@ impl Endpoint {
             ("two_homes", self.fence.two_homes),
             ("rolled_back", !self.fence.two_homes && self.fence.behind_at.is_some_and(lately)),
             ("clock", self.clock.is_doubted()),
+            ("disk", self.space_low),
             ("host", self.host_views(cx).iter().any(unsteady)),
         ];
         all.into_iter().filter(|(_, holds)| *holds).map(|(code, _)| code.to_owned()).collect()

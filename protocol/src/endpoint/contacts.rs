@@ -265,6 +265,7 @@ impl Endpoint {
                 break;
             }
         }
+        self.gaps.remove(&conversation);
         cx.rows.delete(&CONVERSATIONS, from);
         Ok(())
     }

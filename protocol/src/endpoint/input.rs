@@ -17,6 +17,12 @@ pub enum Input {
     },
     /// Where this node can be reached at present, best first; replaces what was known.
     Addresses(Vec<Address>),
+    /// Whether the disk has less room than its floor: then nothing new is taken, from the person or
+    /// from peers.
+    Space {
+        /// It has.
+        low: bool,
+    },
     /// The search for a stamp has ended.
     StampFound {
         /// The job's number.

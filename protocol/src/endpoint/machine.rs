@@ -65,6 +65,7 @@ pub struct Endpoint {
     pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
     pub(super) arrival: Arrival,
     pub(super) fence: FenceRow,
+    pub(super) space_low: bool,
     /// Encryptions since the fence last grew.
     pub(super) encrypted: u32,
     /// Conversations in which a parent is missed.
@@ -75,6 +76,10 @@ pub struct Endpoint {
     pub(super) next_job: u64,
     /// When a lane is to be looked at again.
     pub(super) timers: BTreeMap<DeviceId, Millis>,
+    /// Who is at the other side of a direct conversation.
+    pub(super) partners: BTreeMap<ConversationId, AccountId>,
+    /// The chain heads of contacts that messages name.
+    peer_heads: BTreeMap<AccountId, LinkHead>,
     /// k and hosts of devices, as their manifests say.
     pub(super) peer_manifests: BTreeMap<DeviceId, (u8, Vec<ManifestHost>)>,
     pub(super) clock: ClockWatch,
@@ -147,12 +152,15 @@ impl Endpoint {
             acks: BTreeMap::new(),
             arrival: Arrival::Pushed,
             fence: FenceRow::default(),
+            space_low: false,
             encrypted: 0,
             gaps: BTreeSet::new(),
             sessions_swept: None,
             jobs: BTreeMap::new(),
             next_job: 0,
             timers: BTreeMap::new(),
+            partners: BTreeMap::new(),
+            peer_heads: BTreeMap::new(),
             peer_manifests: BTreeMap::new(),
             clock: ClockWatch::new(UnixMillis(0), now),
             prekeys: Vec::new(),
@@ -176,6 +184,7 @@ impl Endpoint {
         for (key, row) in load_all::<ContactRow>(cx.rows, &CONTACTS, &[])? {
             if let Some(account) = AccountId::from_slice(&key) {
                 endpoint.owners.extend(row.devices.iter().map(|device| (device.device, account)));
+                endpoint.partners.insert(endpoint.conversation(account), account);
                 endpoint.contacts.insert(account, row);
             }
         }
@@ -220,6 +229,10 @@ impl Endpoint {
             }
             Input::Command { request, command } => self.command(cx, request, command),
             Input::Addresses(addresses) => self.moved(cx, addresses),
+            Input::Space { low } => {
+                self.space(cx, low);
+                Ok(())
+            }
             Input::StampFound { job, stamp } => {
                 self.stamp_found(cx, job, stamp);
                 Ok(())
@@ -314,17 +327,19 @@ impl Endpoint {
     }
 
     /// Our head and the contact's, as contents name them.
-    pub(super) fn heads(&self, with: AccountId) -> [LinkHead; 2] {
-        let own = self.me.chain.head();
-        let theirs = self
-            .contacts
-            .get(&with)
-            .and_then(|contact| Chain::from_bytes(&contact.chain).ok())
-            .map_or(LinkHead { seq: 0, hash: [0; 16] }, |chain| {
-                let head = chain.head();
-                LinkHead { seq: head.seq, hash: head.short() }
-            });
-        [LinkHead { seq: own.seq, hash: own.short() }, theirs]
+    pub(super) fn heads(&mut self, with: AccountId) -> [LinkHead; 2] {
+        let short = |chain: &Chain| {
+            let head = chain.head();
+            LinkHead { seq: head.seq, hash: head.short() }
+        };
+        let contacts = &self.contacts;
+        // Reading a chain verifies every signature in it: once, not once a message.
+        let theirs = self.peer_heads.entry(with).or_insert_with(|| {
+            let chain = contacts.get(&with).map(|contact| Chain::from_bytes(&contact.chain));
+            let unknown = LinkHead { seq: 0, hash: [0; 16] };
+            chain.and_then(Result::ok).map_or(unknown, |chain| short(&chain))
+        });
+        [short(&self.me.chain), *theirs]
     }
 
     pub(super) fn changed(&mut self, change: Change) {
@@ -336,6 +351,8 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         account: AccountId,
     ) -> Result<(), RowsError> {
+        self.peer_heads.remove(&account);
+        self.partners.insert(self.conversation(account), account);
         match self.contacts.get(&account) {
             Some(row) => save(cx.rows, &CONTACTS, account.as_bytes(), row),
             None => {

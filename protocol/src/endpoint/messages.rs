@@ -9,7 +9,7 @@ use super::machine::{Cx, Endpoint};
 use super::repair::note_missing;
 use super::{Change, MessageState, Step, StepKind};
 use crate::content::Content;
-use crate::id::HostId;
+use crate::id::{HostId, MessageId};
 use crate::limits::MAX_PARENTS;
 use crate::rows::RowsError;
 use crate::rows::message::{
@@ -87,16 +87,9 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let mut missing = Vec::new();
         for id in &row.parents {
-            let mut here = false;
-            for sender in [self.me.account, self.other(key)] {
-                let parent = MessageKey { id: *id, sender, ..key };
-                if let Some(parent) = load::<MessageRow>(cx.rows, &MESSAGES, &parent.bytes())? {
-                    row.order = row.order.max(parent.order.saturating_add(1));
-                    here = true;
-                }
-            }
-            if !here {
-                missing.push(*id);
+            match self.parent_order(cx, key, *id)? {
+                Some(order) => row.order = row.order.max(order.saturating_add(1)),
+                None => missing.push(*id),
             }
         }
         let at = key.conversation.as_bytes();
@@ -124,12 +117,22 @@ impl Endpoint {
         Ok(())
     }
 
-    /// The other side of a direct conversation.
-    fn other(&self, key: MessageKey) -> crate::id::AccountId {
-        let mut contacts = self.contacts.keys();
-        contacts
-            .find(|account| self.conversation(**account) == key.conversation)
-            .copied()
-            .unwrap_or(key.sender)
+    /// Where a parent stands, by either side: mostly by whoever writes on.
+    fn parent_order(
+        &self,
+        cx: &Cx<'_>,
+        key: MessageKey,
+        id: MessageId,
+    ) -> Result<Option<u64>, RowsError> {
+        let ours = key.sender == self.me.account;
+        let other =
+            if ours { self.partners.get(&key.conversation) } else { Some(&self.me.account) };
+        for sender in core::iter::once(key.sender).chain(other.copied()) {
+            let parent = MessageKey { id, sender, ..key };
+            if let Some(parent) = load::<MessageRow>(cx.rows, &MESSAGES, &parent.bytes())? {
+                return Ok(Some(parent.order));
+            }
+        }
+        Ok(None)
     }
 }

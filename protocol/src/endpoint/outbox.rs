@@ -138,7 +138,7 @@ impl Endpoint {
 
     /// A content of the protocol for a contact.
     pub(super) fn content(
-        &self,
+        &mut self,
         cx: &mut Cx<'_>,
         account: AccountId,
         kind: Kind,

@@ -19,6 +19,8 @@ pub struct InboxQuery {
     pub with: Option<AccountId>,
     /// Only what comes after this message.
     pub since: Option<MessageId>,
+    /// Only what comes after this place, if no message is named.
+    pub after: Option<(u64, MessageId)>,
     /// The newest this many (after `since`: the first this many).
     pub limit: usize,
     /// Only what came and was not read.
@@ -70,7 +72,7 @@ pub fn inbox(
     let wanted = all.iter().filter(|view| query.with.is_none_or(|with| with == view.account));
     let since = match query.since {
         Some(id) => order_of(rows, id)?,
-        None => None,
+        None => query.after,
     };
     let mut found = Vec::new();
     for contact in wanted {
@@ -85,6 +87,42 @@ pub fn inbox(
     } else {
         views.skip(count.saturating_sub(query.limit)).collect()
     })
+}
+
+/// The place after which the newest `count` messages come, so that they can be read page by page;
+/// the very beginning if there are no more. Keeps the places of `count` messages, not the messages.
+///
+/// # Errors
+/// As [`contacts`].
+pub fn place_of_newest(
+    rows: &dyn ReadRows,
+    own: AccountId,
+    query: &InboxQuery,
+    count: usize,
+) -> Result<(u64, MessageId), RowsError> {
+    let mut places: Vec<(u64, MessageId)> = Vec::new();
+    for contact in contacts(rows, own)? {
+        if query.with.is_some_and(|with| with != contact.account) {
+            continue;
+        }
+        let from = contact.conversation.as_bytes();
+        let (mut to, mut left) = (prefix_end(from), count.saturating_add(1));
+        while left > 0 {
+            let page = rows.scan(&TIMELINE, from, &to, MAX_SCAN, Direction::Backward)?;
+            for (key, _) in page.iter().take(left) {
+                if let Some((order, key)) = MessageKey::parse_timeline(key) {
+                    places.push((order, key.id));
+                }
+            }
+            left = left.saturating_sub(page.len());
+            match page.last() {
+                Some((last, _)) if page.len() == MAX_SCAN => to.clone_from(last),
+                _ => break,
+            }
+        }
+    }
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(places.get(count).copied().unwrap_or((0, MessageId([0; 16]))))
 }
 
 fn conversation(

@@ -68,6 +68,11 @@ impl Endpoint {
         bytes: &[u8],
     ) -> Result<(), RowsError> {
         self.arrival = Arrival::Direct(link);
+        if self.space_low {
+            let busy = Answer::Refused(Refused::Busy { retry_after: 60_000 });
+            send_now(cx, link, &Frame::Answer(id, busy));
+            return Ok(());
+        }
         let taken = match Envelope::from_bytes(bytes) {
             Ok(envelope) if envelope.queue() == QueueId::ZERO => self.sealed(cx, &envelope)?,
             Ok(envelope) => self.in_queue(cx, &envelope)?,

@@ -1,7 +1,7 @@
 //! What an own host brings: opened like anything else, acknowledged once it is on disk.
 
 use super::register::owner_key;
-use crate::endpoint::links::Asked;
+use crate::endpoint::links::{Asked, Link};
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::receive::Taken;
 use crate::envelope::Envelope;
@@ -44,6 +44,10 @@ impl Endpoint {
         link: LinkId,
         item: &Item,
     ) -> Result<(), RowsError> {
+        if self.space_low {
+            // It stays where it is, and is fetched again.
+            return Ok(());
+        }
         let Some(state) = self.links.get(&link) else { return Ok(()) };
         let Some(row) = self.hosts.get(&state.peer) else {
             self.close(cx, link);
@@ -72,6 +76,16 @@ impl Endpoint {
             }
         }
         Ok(())
+    }
+
+    /// The disk has little room, or enough again: then what was left at the hosts is fetched anew.
+    pub(in crate::endpoint) fn space(&mut self, cx: &mut Cx<'_>, low: bool) {
+        let again = core::mem::replace(&mut self.space_low, low) && !low;
+        let fetching = |link: &Link| !link.fetching.is_empty();
+        let links = self.links.iter().filter(|(_, link)| again && fetching(link));
+        for link in links.map(|(id, _)| *id).collect::<Vec<LinkId>>() {
+            self.close(cx, link);
+        }
     }
 
     /// Lets the hosts delete what this batch recorded.

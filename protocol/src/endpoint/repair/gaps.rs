@@ -121,12 +121,8 @@ impl Endpoint {
         cx: &mut Cx<'_>,
     ) -> Result<(), RowsError> {
         let now = cx.now.wall;
-        let accounts: Vec<AccountId> = self.contacts.keys().copied().collect();
-        for account in accounts {
-            let conversation = self.conversation(account);
-            if !self.gaps.contains(&conversation) {
-                continue;
-            }
+        for conversation in self.gaps.clone() {
+            let Some(account) = self.partners.get(&conversation).copied() else { continue };
             let at = conversation.as_bytes();
             let mut row: ConversationRow = load(cx.rows, &CONVERSATIONS, at)?.unwrap_or_default();
             row.missing.retain(|it| it.asked < MAX_ASKED || now.since(it.since) < DAY);

@@ -1,0 +1,265 @@
+//! `bench`: three figures of this machine, each beside its raw loop in the same run.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use godwit_node::bench::{
+    BenchError, Depositors, Rivals, TEXT, deposit_loop, median, pipelined_loop, pipelined_stream,
+};
+use godwit_node::control::{Client, EventStream};
+use godwit_node::home::Home;
+use serde_json::{Value, json};
+
+use crate::actors::{Actor, Folder, failed};
+use crate::exit::Failure;
+use crate::output::{self, Format, text};
+
+/// Measure this machine: what a message costs beside what it must cost
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which cases [default: all]
+    #[arg(value_name = "CASE")]
+    cases: Vec<Case>,
+    /// Fewer rounds: rougher figures in a few seconds
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Case {
+    /// From `POST` at the sender to the event at the recipient
+    Latency,
+    /// Messages a second, sent in arrays, delivered, stored and receipted
+    Pipelined,
+    /// Deposits a second of 64 senders at one host, durable before the receipt
+    Deposit,
+}
+
+/// Texts in one array.
+const ARRAY: usize = 250;
+/// What a message may take above the sum of its parts.
+const ABOVE: Duration = Duration::from_micros(200);
+/// What is wanted of the second rate, where half of the engine's loop is not less.
+const PIPELINED_AIM: f64 = 10_000.0;
+/// How long one case may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
+        failed(&error.to_string())
+    }
+}
+
+/// One line of the report.
+struct Figure {
+    case: &'static str,
+    value: f64,
+    unit: &'static str,
+    beside: &'static str,
+    rival: f64,
+    aim: Option<f64>,
+    /// Whether less is better.
+    less: bool,
+}
+
+/// Runs the cases one after the other.
+pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
+    let all = [Case::Latency, Case::Pipelined, Case::Deposit];
+    let cases = if args.cases.is_empty() { &all[..] } else { &args.cases };
+    for case in cases {
+        let figures = match case {
+            Case::Latency => latency(if args.quick { 50 } else { 500 }).await?,
+            Case::Pipelined => pipelined(if args.quick { 2_500 } else { 10_000 }).await?,
+            Case::Deposit => deposit(if args.quick { 50 } else { 300 }).await?,
+        };
+        for figure in &figures {
+            figure.print(format)?;
+        }
+    }
+    Ok(())
+}
+
+impl Figure {
+    fn print(&self, format: Format) -> Result<(), Failure> {
+        let ratio = if self.rival > 0.0 { self.value / self.rival } else { 0.0 };
+        let met = self.aim.map(|aim| if self.less { self.value <= aim } else { self.value >= aim });
+        match format {
+            Format::Json => output::object(&json!({
+                "case": self.case, "value": rounded(self.value), "unit": self.unit,
+                "beside": self.beside, "rival": rounded(self.rival), "ratio": rounded(ratio),
+                "aim": self.aim.map(rounded), "met": met,
+            }))?,
+            Format::Text => {
+                let aim = match (self.aim, met) {
+                    (Some(aim), Some(true)) => format!("  aim {aim:.2}: met"),
+                    (Some(aim), Some(false)) => format!("  aim {aim:.2}: not met"),
+                    _ => String::new(),
+                };
+                output::line(&format!(
+                    "{:<10} {:>10.2} {:<6} {:>6.2} x {:.2} of {}{aim}",
+                    self.case, self.value, self.unit, ratio, self.rival, self.beside
+                ))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+fn millis(length: Duration) -> f64 {
+    length.as_secs_f64() * 1_000.0
+}
+
+fn rate(count: usize, took: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64().max(1e-9)
+}
+
+/// Two friends who run, with a direct stream between them.
+struct Friends {
+    alice: Actor,
+    bob: Actor,
+    folder: Folder,
+}
+
+impl Friends {
+    fn make() -> Result<Self, Failure> {
+        let folder = Folder::make()?;
+        let named =
+            |name: &str| Actor::new(&folder.0, name, &["init", "--no-passphrase", "--name", name]);
+        let (mut alice, mut bob) = (named("alice")?, named("bob")?);
+        alice.start()?;
+        bob.start()?;
+        let link = bob.field(&["id", "--here"], "link")?;
+        alice.ask(&["contact", "add", &link])?;
+        bob.until("Alice asks", |bob| {
+            let asking = bob.ask(&["contact", "list", "--requests"])?;
+            Ok(asking.iter().any(|contact| text::field(contact, "name") == "alice"))
+        })?;
+        bob.ask(&["contact", "accept", "alice"])?;
+        alice.ask(&["send", "bob", "warm", "--wait", "delivered"])?;
+        bob.ask(&["send", "alice", "up", "--wait", "delivered"])?;
+        Ok(Self { alice, bob, folder })
+    }
+
+    /// The folder of a rival's own.
+    fn beside(&self, name: &str) -> std::path::PathBuf {
+        self.folder.0.join(name)
+    }
+}
+
+async fn client(home: &Path) -> Result<Client, Failure> {
+    Ok(Client::connect(&Home::socket_path(home)?).await?)
+}
+
+async fn next(events: &mut EventStream) -> Result<Value, Failure> {
+    match tokio::time::timeout(PATIENCE, events.next()).await {
+        Ok(Some((_, event))) => Ok(event),
+        _ => Err(failed("no event within two minutes")),
+    }
+}
+
+async fn latency(rounds: usize) -> Result<Vec<Figure>, Failure> {
+    let friends = Friends::make()?;
+    let mut events = client(&friends.bob.home).await?.events(None).await?;
+    let mut alice = client(&friends.alice.home).await?;
+    let body = json!({"to": "bob", "text": "x".repeat(TEXT)});
+    let mut took = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let start = Instant::now();
+        let sent = alice.post("/v1/messages", &body).await?;
+        let id = text::field(&sent, "id");
+        loop {
+            let event = next(&mut events).await?;
+            if text::field(&event, "event") == "message" && text::field(&event, "id") == id {
+                break;
+            }
+        }
+        took.push(millis(start.elapsed()));
+    }
+    let rivals = Rivals::measure(&friends.folder.0, rounds).await?;
+    let sum = rivals.echo.saturating_add(rivals.commits);
+    let bare = rivals.echo.saturating_add(rivals.syncs);
+    let value = median(&took);
+    let figure = |beside, rival: Duration, aim| Figure {
+        case: "latency",
+        value,
+        unit: "ms",
+        beside,
+        rival: millis(rival),
+        aim,
+        less: true,
+    };
+    Ok(vec![
+        figure("echo + 2 commits", sum, Some(millis(sum.saturating_add(ABOVE)))),
+        figure("echo + 2 fdatasync", bare, None),
+    ])
+}
+
+async fn pipelined(count: usize) -> Result<Vec<Figure>, Failure> {
+    let friends = Friends::make()?;
+    let mut events = client(&friends.alice.home).await?.events(None).await?;
+    let mut alice = client(&friends.alice.home).await?;
+    let one = json!({"to": "bob", "text": "x".repeat(TEXT)});
+    let start = Instant::now();
+    let send = async {
+        for _ in 0..count.div_ceil(ARRAY) {
+            alice.post("/v1/messages", &Value::Array(vec![one.clone(); ARRAY])).await?;
+        }
+        Ok::<(), Failure>(())
+    };
+    let receipts = async {
+        let mut delivered = 0;
+        while delivered < count {
+            let event = next(&mut events).await?;
+            let state = text::field(&event, "event") == "state";
+            if state && text::field(&event, "state") == "delivered" {
+                delivered += 1;
+            }
+        }
+        Ok::<(), Failure>(())
+    };
+    let (sent, receipted) = tokio::join!(send, receipts);
+    sent.and(receipted)?;
+    let value = rate(count, start.elapsed());
+    let engine = pipelined_loop(&friends.beside("engine"), count, ARRAY)?;
+    let engine = rate(count, engine.took);
+    let stream = rate(count, pipelined_stream(count).await?);
+    let figure = |beside, rival, aim| Figure {
+        case: "pipelined",
+        value,
+        unit: "msg/s",
+        beside,
+        rival,
+        aim,
+        less: false,
+    };
+    Ok(vec![
+        figure("the engine's loop, both ends", engine, Some(PIPELINED_AIM.min(engine / 2.0))),
+        figure("a raw stream", stream, None),
+    ])
+}
+
+async fn deposit(each: usize) -> Result<Vec<Figure>, Failure> {
+    let folder = Folder::make()?;
+    let mut hana = Actor::new(&folder.0, "hana", &["init", "--host"])?;
+    hana.start()?;
+    let invite = hana.field(&["host", "invite"], "link")?;
+    let mut senders = Depositors::connect(&Value::String(invite)).await?;
+    senders.deposit(each.div_ceil(10)).await?;
+    let took = senders.deposit(each).await?;
+    let count = Depositors::count(each);
+    let rival = rate(count, deposit_loop(&folder.0.join("engine"), each)?);
+    Ok(vec![Figure {
+        case: "deposit",
+        value: rate(count, took),
+        unit: "dep/s",
+        beside: "a loop with 64 to a flush",
+        rival,
+        aim: Some(rival / 2.0),
+        less: false,
+    }])
+}

@@ -1,0 +1,39 @@
+//! What the node is measured beside: loops over the same engine, the same streams, the same rows,
+//! without anything that makes a messenger of them. `godwit bench` runs both in one run.
+//!
+//! | file | what it offers |
+//! |---|---|
+//! | `rows` | the very rows that a text of 1 KiB leaves at both ends |
+//! | `rivals` | an echo over a stream, commits, syncs; the loops that write the rows |
+//! | `deposit` | 64 senders at a real host, and a loop that shares flushes |
+//!
+//! Source: ARCHITECTURE, "node/src"; the medians of several runs go to the README.
+
+mod deposit;
+mod rivals;
+mod rows;
+
+pub use deposit::{Depositors, deposit_loop};
+pub use rivals::{Rivals, Two, pipelined_loop, pipelined_stream};
+
+/// Bytes of a text that is measured.
+pub const TEXT: usize = 1_024;
+
+/// Why something was not measured.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("not measured: {0}")]
+pub struct BenchError(pub String);
+
+impl BenchError {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The middle of several values; zero of none.
+#[must_use]
+pub fn median<T: Copy + PartialOrd + Default>(values: &[T]) -> T {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(core::cmp::Ordering::Equal));
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
