@@ -1,116 +1,12 @@
 //! Three real nodes: a host keeps sealed mail, and neither its death nor its disk loses any.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cli_support;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
-use cli_support::{Place, Said, tell};
+use cli_support::node::Node;
+use cli_support::tell;
 use rustix::process::Signal;
 use serde_json::Value;
-
-struct Node {
-    place: Place,
-    child: Option<Child>,
-    listens: String,
-}
-
-impl Node {
-    fn new(init: &[&str]) -> Self {
-        let place = Place::empty();
-        assert_eq!(place.run(init).exit, Some(0));
-        let mut node = Self { place, child: None, listens: "/ip4/127.0.0.1/tcp/0".to_owned() };
-        node.start();
-        node
-    }
-
-    fn person(name: &str) -> Self {
-        Self::new(&["init", "--no-passphrase", "--name", name])
-    }
-
-    fn start(&mut self) {
-        let mut command = self.place.command();
-        command.args(["run", "--json", "--listen", &self.listens]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        ready["listen"][0].as_str().unwrap().clone_into(&mut self.listens);
-        self.child = Some(child);
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn stop(&mut self) {
-        let mut child = self.child.take().unwrap();
-        tell(&child, Signal::TERM);
-        assert_eq!(child.wait().unwrap().code(), Some(0));
-    }
-
-    fn ok(&self, arguments: &[&str]) -> Said {
-        let said = self.place.run(arguments);
-        assert_eq!(said.exit, Some(0), "{arguments:?} {said:?}");
-        said
-    }
-
-    fn link(&self, arguments: &[&str]) -> String {
-        let said = self.ok(&[arguments, &["--json"]].concat()).json();
-        said["link"].as_str().unwrap().to_owned()
-    }
-
-    /// Waits for something, 60 s at most.
-    #[track_caller]
-    fn until(&self, what: &str, there: impl Fn(&Self) -> bool) {
-        let start = Instant::now();
-        while !there(self) {
-            assert!(start.elapsed() < Duration::from_secs(60), "{what} has not come");
-            std::thread::yield_now();
-        }
-    }
-
-    fn received(&self) -> Vec<String> {
-        let said = self.ok(&["inbox", "--json", "--limit", "1000"]);
-        let lines = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let came = lines.filter(|line| line["direction"] == "in");
-        came.map(|line| line["body"].as_str().unwrap().to_owned()).collect()
-    }
-
-    #[track_caller]
-    fn receives(&self, expected: &[&str]) {
-        self.until("the mail", |node| {
-            let received = node.received();
-            assert!(received.len() <= expected.len(), "{received:?}");
-            received == expected
-        });
-    }
-
-    fn contact_state(&self) -> String {
-        let said = self.ok(&["contact", "list", "--json"]);
-        let first = said.stdout.lines().next().map(serde_json::from_str::<Value>);
-        first.map_or_else(String::new, |it| it.unwrap()["state"].as_str().unwrap().to_owned())
-    }
-
-    fn host_state(&self) -> String {
-        let status = self.ok(&["mailbox", "status", "--json"]).json();
-        status["hosts"][0]["state"].as_str().unwrap_or_default().to_owned()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// Hana hosts; Alice and Bob keep their mail there.
 fn community() -> (Node, Node, Node) {

@@ -1,107 +1,12 @@
 //! Two real nodes: texts arrive once and in order, whatever is killed when.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod cli_support;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use cli_support::{Place, Said, tell};
+use cli_support::node::{Node, friends};
+use cli_support::tell;
 use rustix::process::Signal;
-use serde_json::Value;
-
-struct Node {
-    place: Place,
-    child: Child,
-    listens: String,
-}
-
-impl Node {
-    fn new(name: &str) -> Self {
-        let place = Place::empty();
-        assert_eq!(place.run(["init", "--no-passphrase", "--name", name]).exit, Some(0));
-        let (child, listens) = start(&place, "/ip4/127.0.0.1/tcp/0");
-        Self { place, child, listens }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn restart(&mut self) {
-        let (child, _) = start(&self.place, &self.listens);
-        self.child = child;
-    }
-
-    fn run(&self, arguments: &[&str]) -> Said {
-        self.place.run(arguments)
-    }
-
-    fn ok(&self, arguments: &[&str]) -> Said {
-        let said = self.run(arguments);
-        assert_eq!(said.exit, Some(0), "{arguments:?} {said:?}");
-        said
-    }
-
-    fn add(&self, other: &Self, name: &str) {
-        let link = other.ok(&["id", "--here", "--json"]).json();
-        self.ok(&["contact", "add", link["link"].as_str().unwrap(), "--as", name]);
-    }
-
-    fn received(&self) -> Vec<String> {
-        let said = self.ok(&["inbox", "--json", "--limit", "1000"]);
-        let lines = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines
-            .filter(|line| line["direction"] == "in")
-            .map(|line| line["body"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    /// Waits until these have come, and fails on anything else.
-    #[track_caller]
-    fn receives(&self, expected: &[String]) {
-        let start = Instant::now();
-        loop {
-            let received = self.received();
-            assert!(expected.starts_with(&received), "{received:?}");
-            if received.len() == expected.len() {
-                return;
-            }
-            assert!(start.elapsed() < Duration::from_secs(60), "{received:?}");
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn start(place: &Place, listen: &str) -> (Child, String) {
-    let mut child = place
-        .command()
-        .args(["run", "--json", "--listen", listen])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
-    (child, ready["listen"][0].as_str().unwrap().to_owned())
-}
-
-fn friends() -> (Node, Node) {
-    let (alice, bob) = (Node::new("Alice"), Node::new("Bob"));
-    alice.add(&bob, "bob");
-    bob.add(&alice, "alice");
-    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
-    (alice, bob)
-}
 
 fn numbered(first: &str, count: usize) -> Vec<String> {
     let texts = (0..count).map(|number| format!("text {number}"));
@@ -126,7 +31,7 @@ fn a_sender_killed_after_every_send_loses_and_repeats_nothing() {
     for number in 0..6 {
         alice.ok(&["send", "bob", &format!("text {number}")]);
         alice.kill();
-        alice.restart();
+        alice.start();
     }
 
     bob.receives(&numbered("first", 6));
@@ -140,7 +45,7 @@ fn a_recipient_killed_at_odd_moments_has_everything_once_and_in_order() {
         alice.ok(&["send", "bob", &format!("text {number}")]);
         if number % 2 == 1 {
             bob.kill();
-            bob.restart();
+            bob.start();
         }
     }
 
@@ -154,7 +59,8 @@ fn what_waits_says_so_and_a_wait_that_runs_out_is_75() {
     bob.kill();
 
     alice
-        .run(&["send", "bob", "late", "--wait", "delivered", "--timeout", "1s"])
+        .place
+        .run(["send", "bob", "late", "--wait", "delivered", "--timeout", "1s"])
         .stderr
         .contains("E_NOT_YET")
         .then_some(())
@@ -162,13 +68,13 @@ fn what_waits_says_so_and_a_wait_that_runs_out_is_75() {
     let status = alice.ok(&["status", "--json"]).json();
     assert_eq!(status["outbox"]["queued"], 1);
 
-    bob.restart();
+    bob.start();
     bob.receives(&["first".to_owned(), "late".to_owned()]);
 }
 
 #[test]
 fn a_stranger_waits_to_be_accepted() {
-    let (alice, bob) = (Node::new("Alice"), Node::new("Bob"));
+    let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
     alice.add(&bob, "bob");
     alice.ok(&["send", "bob", "hello stranger"]);
     let start = Instant::now();
@@ -194,16 +100,16 @@ fn wrong_commands_to_a_running_node_have_their_codes() {
     let own = own["link"].as_str().unwrap();
     let id = "0".repeat(32);
 
-    alice.run(&["send", "nobody", "hi"]).is_refused("E_NO_CONTACT", 1);
-    alice.run(&["contact", "add", own]).is_refused("E_OWN_LINK", 1);
-    alice.run(&["contact", "add", "godwit:x"]).is_refused("E_BAD_LINK", 1);
-    alice.run(&["contact", "rename", "bob", "a\u{7}b"]).is_refused("E_BAD_NAME", 1);
-    alice.run(&["why", &id]).is_refused("E_NO_MESSAGE", 1);
-    alice.run(&["host", "list"]).is_refused("E_NO_MAILBOX", 1);
-    alice.run(&["host", "invite"]).is_refused("E_NO_MAILBOX", 1);
+    alice.place.run(["send", "nobody", "hi"]).is_refused("E_NO_CONTACT", 1);
+    alice.place.run(["contact", "add", own]).is_refused("E_OWN_LINK", 1);
+    alice.place.run(["contact", "add", "godwit:x"]).is_refused("E_BAD_LINK", 1);
+    alice.place.run(["contact", "rename", "bob", "a\u{7}b"]).is_refused("E_BAD_NAME", 1);
+    alice.place.run(["why", &id]).is_refused("E_NO_MESSAGE", 1);
+    alice.place.run(["host", "list"]).is_refused("E_NO_MAILBOX", 1);
+    alice.place.run(["host", "invite"]).is_refused("E_NO_MAILBOX", 1);
     alice.ok(&["send", "bob", "one", "--id", &id]);
     alice.ok(&["send", "bob", "one", "--id", &id]);
-    alice.run(&["send", "bob", "two", "--id", &id]).is_refused("E_ID_USED", 1);
+    alice.place.run(["send", "bob", "two", "--id", &id]).is_refused("E_ID_USED", 1);
 }
 
 #[test]
@@ -217,7 +123,7 @@ fn a_node_that_comes_back_elsewhere_is_found_again() {
     let elsewhere = holder.local_addr().unwrap().port();
     drop(holder);
     bob.listens = format!("/ip4/127.0.0.1/tcp/{elsewhere}");
-    bob.restart();
+    bob.start();
 
     bob.receives(&["first".to_owned(), "where are you?".to_owned()]);
     bob.ok(&["send", "alice", "here", "--wait", "delivered"]);
@@ -230,10 +136,10 @@ fn a_node_that_may_listen_anywhere_keeps_its_port() {
     bob.kill();
     alice.ok(&["send", "bob", "same place?"]);
 
-    let (child, listens) = start(&bob.place, "/ip4/127.0.0.1/tcp/0");
-    bob.child = child;
+    "/ip4/127.0.0.1/tcp/0".clone_into(&mut bob.listens);
+    bob.start();
 
-    assert_eq!(listens, before);
+    assert_eq!(bob.listens, before);
     bob.receives(&["first".to_owned(), "same place?".to_owned()]);
 }
 
@@ -242,7 +148,7 @@ fn both_end_with_0_while_they_talk() {
     let (mut alice, mut bob) = friends();
 
     for node in [&mut alice, &mut bob] {
-        tell(&node.child, Signal::TERM);
-        assert_eq!(node.child.wait().unwrap().code(), Some(0));
+        tell(node.child.as_ref().unwrap(), Signal::TERM);
+        assert_eq!(node.child.take().unwrap().wait().unwrap().code(), Some(0));
     }
 }

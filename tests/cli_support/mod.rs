@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+pub(crate) mod node;
+
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -16,7 +18,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A folder that may become a home; gone with this value.
 pub(crate) struct Place {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Gone with this value; none for a place that somebody else keeps.
+    _own: Option<tempfile::TempDir>,
 }
 
 /// What a command said and how it ended.
@@ -30,7 +34,13 @@ pub(crate) struct Said {
 impl Place {
     /// A place where nothing is yet, not even the folder.
     pub(crate) fn empty() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        let own = tempfile::tempdir().unwrap();
+        Self { folder: own.path().to_owned(), _own: Some(own) }
+    }
+
+    /// A place in a folder that is there.
+    pub(crate) fn at(folder: &std::path::Path) -> Self {
+        Self { folder: folder.to_owned(), _own: None }
     }
 
     /// A place with an account without a passphrase.
@@ -43,7 +53,7 @@ impl Place {
 
     /// The home.
     pub(crate) fn home(&self) -> PathBuf {
-        self.folder.path().join("home")
+        self.folder.join("home")
     }
 
     /// The command, not started: no terminal, no settings from outside, stdin empty.

@@ -1,0 +1,308 @@
+//! Kills at random moments, syncs counted from outside, power cuts.
+//!
+//! `GODWIT_KILLS=200 cargo test -p godwit --test faults` kills more often.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cli_support;
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use cli_support::node::{Node, friends};
+use cli_support::{Place, until};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// A small source of odd numbers: the moments of the kills need not be good ones.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+#[test]
+fn kills_at_random_moments_lose_and_repeat_nothing() {
+    let rounds = std::env::var("GODWIT_KILLS").ok().and_then(|text| text.parse().ok());
+    let rounds: usize = rounds.unwrap_or(12);
+    let hana = Node::new(&["init", "--host"]);
+    let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
+    let invite = hana.link(&["host", "invite", "--uses", "2"]);
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &invite]);
+    }
+    let link = bob.link(&["contact", "invite"]);
+    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+    alice.until("acceptance", |node| node.contact_state() == "accepted");
+    let mut nodes = [hana, alice, bob];
+    let mut dice = Dice(u64::from(std::process::id()) | 1);
+    let (mut accepted, mut between) = (Vec::new(), 0);
+
+    for round in 0..rounds {
+        let text = format!("text {round}");
+        let mut command = nodes[1].place.command();
+        command.args(["send", "bob", &text, "--wait", "delivered", "--timeout", "2s"]);
+        let mut sending = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // The moment is what is random here; nothing waits for it.
+        std::thread::sleep(Duration::from_micros(dice.below(8_000)));
+        let open = sending.try_wait().unwrap().is_none();
+        let victim = round % 3;
+        nodes[victim].kill();
+        between += usize::from(open);
+        nodes[victim].start();
+        // Exit 0: delivered; 75: it is on disk and will be; else nothing was promised.
+        if matches!(sending.wait().unwrap().code(), Some(0 | 75)) {
+            accepted.push(text);
+        }
+    }
+
+    println!("{between} of {rounds} kills fell between a request and its answer");
+    assert!(between * 3 >= rounds, "{between} of {rounds} kills hit anything");
+    nodes[1].ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "60s"]);
+    let start = std::time::Instant::now();
+    let came = loop {
+        let came = nodes[2].received();
+        let here: BTreeSet<&String> = came.iter().collect();
+        if accepted.iter().all(|text| here.contains(text)) {
+            assert_eq!(here.len(), came.len(), "something came twice: {came:?}");
+            break came;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "{accepted:?} of which came {came:?}");
+        std::thread::yield_now();
+    };
+    let order: Vec<usize> = came
+        .iter()
+        .filter_map(|text| text.strip_prefix("text ").map(|number| number.parse().unwrap()))
+        .collect();
+    assert!(order.is_sorted(), "{came:?}");
+    for node in &nodes[1..] {
+        let status = node.ok(&["status", "--json"]).json();
+        for fault in ["no_header", "keys_gone", "body_failed", "pq_unknown", "too_far_ahead"] {
+            assert_eq!(status["faults"][fault], 0, "{status}");
+        }
+        assert_eq!(status["warnings"], json!([]), "{status}");
+    }
+}
+
+/// Counts the syncs of a process's database while something is done; `None` where they cannot be.
+fn syncs(node: &Node, work: impl FnOnce()) -> Option<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let pid = node.child.as_ref().unwrap().id().to_string();
+    let mut tracer = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=fdatasync", "-p", &pid, "-o"])
+        .arg(&log)
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut said = std::io::BufReader::new(tracer.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("attached") {
+        line.clear();
+        if std::io::BufRead::read_line(&mut said, &mut line).unwrap() == 0 {
+            return None;
+        }
+    }
+    work();
+    cli_support::tell(&tracer, Signal::INT);
+    tracer.wait().unwrap();
+    let database = node.place.home().join("store/db");
+    let log = std::fs::read_to_string(log).unwrap();
+    let synced = format!("<{}>", database.display());
+    Some(log.lines().filter(|line| line.contains(&synced)).count())
+}
+
+#[test]
+fn an_exit_0_lies_after_a_sync_and_many_sends_share_one() {
+    let (alice, mut bob) = friends();
+    bob.kill();
+    let Some(single) = syncs(&alice, || drop(alice.ok(&["send", "bob", "one"]))) else {
+        println!("skipped: no strace here that may attach");
+        return;
+    };
+    assert!(single >= 1, "exit 0 without a sync of the database");
+
+    // All of them lie in its sockets before it goes on: how fast this machine is decides nothing.
+    let mut sockets: Vec<UnixStream> = (0..64)
+        .map(|_| UnixStream::connect(alice.place.home().join("control.sock")).unwrap())
+        .collect();
+    let many = syncs(&alice, || {
+        alice.tell(Signal::STOP);
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            socket.write_all(&request(number)).unwrap();
+        }
+        alice.tell(Signal::CONT);
+        for socket in &mut sockets {
+            let mut start = [0; 12];
+            socket.read_exact(&mut start).unwrap();
+            assert_eq!(start, *b"HTTP/1.1 200");
+        }
+    });
+    let many = many.unwrap();
+    assert!((1..=8).contains(&many), "64 sends at once cost {many} syncs");
+}
+
+/// One `POST` of a text, as bytes.
+fn request(number: usize) -> Vec<u8> {
+    let body = json!({"to": "bob", "text": format!("text {number}")}).to_string();
+    let head = "POST /v1/messages HTTP/1.1\r\nhost: godwit\r\ncontent-type: application/json";
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A file system of its own that loses its power.
+struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// `None` where this process may not make one.
+    fn make() -> Option<Self> {
+        let disk = Self { folder: tempfile::tempdir().unwrap() };
+        let image = disk.folder.path().join("image");
+        std::fs::create_dir(disk.mounted()).unwrap();
+        let file = std::fs::File::create(&image).unwrap();
+        file.set_len(256 << 20).unwrap();
+        let made = quiet("mkfs.ext4", &["-q", "-F", image.to_str().unwrap()]);
+        (made && disk.mount()).then_some(disk)
+    }
+
+    fn mounted(&self) -> std::path::PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    fn mount(&self) -> bool {
+        let image = self.folder.path().join("image");
+        let at = self.mounted();
+        quiet("mount", &["-o", "loop", image.to_str().unwrap(), at.to_str().unwrap()])
+    }
+
+    /// From now on nothing reaches the disk, not even what the journal has in memory.
+    fn cut(&self) -> bool {
+        // EXT4_IOC_SHUTDOWN, without flushing the log.
+        let script = "open(F, '<', $ARGV[0]) or exit 1; my $how = pack('L', 2); \
+                      exit(defined(ioctl(F, 0x8004587D, $how)) ? 0 : 1)";
+        quiet("perl", &["-e", script, self.mounted().to_str().unwrap()])
+    }
+
+    fn unmount(&self) {
+        quiet("umount", &["-l", self.mounted().to_str().unwrap()]);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+fn quiet(program: &str, arguments: &[&str]) -> bool {
+    let status =
+        Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn what_was_on_disk_is_there_after_a_power_cut() {
+    let Some(disk) = Disk::make() else {
+        println!("skipped: this process may not mount a file system");
+        return;
+    };
+    let bob = Node::person("Bob");
+    let mut alice =
+        Node::in_place(Place::at(&disk.mounted()), &["init", "--no-passphrase", "--name", "Alice"]);
+    alice.add(&bob, "bob");
+    bob.add(&alice, "alice");
+    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    let mut promised = vec!["first".to_owned()];
+
+    for cut in 0..3 {
+        for number in 0..4 {
+            let text = format!("text {cut}.{number}");
+            alice.ok(&["send", "bob", &text]);
+            promised.push(text);
+        }
+        if !disk.cut() {
+            println!("skipped: this kernel cannot cut the power of a file system");
+            return;
+        }
+        alice.kill();
+        disk.unmount();
+        assert!(disk.mount(), "the file system does not come back");
+        alice.start();
+    }
+
+    bob.receives(&promised);
+    let own = alice.ok(&["inbox", "--json", "--limit", "100"]);
+    let bodies: Vec<String> = own
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["body"].as_str().unwrap().into())
+        .collect();
+    assert_eq!(bodies, promised);
+    alice.kill();
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    let Some(disk) = Disk::make() else {
+        println!("skipped: this process may not mount a file system");
+        return;
+    };
+    let bob = Node::person("Bob");
+    let mut alice =
+        Node::in_place(Place::at(&disk.mounted()), &["init", "--no-passphrase", "--name", "Alice"]);
+    alice.add(&bob, "bob");
+    bob.add(&alice, "alice");
+    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    fill(&disk.mounted().join("filler"));
+
+    alice.place.run(["send", "bob", "no room"]).is_refused("E_FULL", 1);
+    bob.ok(&["send", "alice", "wait a little"]);
+    let status = alice.ok(&["status", "--json"]).json();
+    assert_eq!(status["warnings"], json!(["disk"]), "{status}");
+
+    std::fs::remove_file(disk.mounted().join("filler")).unwrap();
+    alice.ok(&["send", "bob", "room again", "--wait", "delivered"]);
+    bob.receives(&["first", "room again"]);
+    alice.kill();
+    alice.start();
+    alice.receives(&["wait a little"]);
+    alice.kill();
+}
+
+fn fill(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    let block = vec![7; 64 << 10];
+    while file.write_all(&block).is_ok() {}
+    while file.write_all(&[7]).is_ok() {}
+    let _ = file.sync_all();
+}
+
+#[test]
+fn a_recipient_that_is_killed_before_it_receipts_has_it_once() {
+    let (alice, mut bob) = friends();
+    let mut dice = Dice(7);
+    for number in 0..6 {
+        alice.ok(&["send", "bob", &format!("text {number}")]);
+        std::thread::sleep(Duration::from_micros(dice.below(6_000)));
+        bob.kill();
+        bob.start();
+    }
+    let expected: Vec<String> = core::iter::once("first".to_owned())
+        .chain((0..6).map(|number| format!("text {number}")))
+        .collect();
+    bob.receives(&expected);
+    let mut sending = alice.place.command();
+    sending.args(["send", "bob", "end", "--wait", "delivered", "--timeout", "60s"]);
+    let mut child = sending.stdout(Stdio::null()).spawn().unwrap();
+    until(&mut child, || true);
+    assert!(child.wait().unwrap().success());
+}
