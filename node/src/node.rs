@@ -6,7 +6,7 @@ use std::sync::Arc;
 use godwit_protocol::crypto::Signer;
 use godwit_protocol::endpoint::{Command, HostChoice, Input, Person};
 use godwit_protocol::identity::{Chain, HostLink, account_text, peer_id_text};
-use godwit_protocol::limits::MAX_HOST_ADDRESSES;
+use godwit_protocol::limits::{MAX_HOST_ADDRESSES, STAMP_BITS};
 use godwit_protocol::machine::{Address, NetworkInput};
 use godwit_protocol::mailbox::host::{Admission, HostSetup};
 use godwit_protocol::rows;
@@ -25,6 +25,9 @@ use crate::home::{Card, OpenHome, Protection};
 use crate::network::{Network, NetworkConfig, NetworkError, Sinks};
 use crate::room::Room;
 use crate::service::{Mailbox, Messenger, MessengerParts};
+
+/// The hint for the cache of a host's store, in bytes: up to ten times as much is used.
+const HOST_CACHE_BYTES: u64 = 16 << 20;
 
 /// What the network may tell before the loop takes it.
 const NETWORK_QUEUE: usize = 256;
@@ -128,6 +131,7 @@ impl Node {
                     },
                     owners: config.owners,
                     bytes: config.bytes,
+                    stamp_bits: STAMP_BITS,
                 };
                 let parts = (Arc::clone(&store), network.clone());
                 let mailbox = Mailbox::start(setup, parts, move |it| drop(end.blocking_send(it)))?;
@@ -215,7 +219,10 @@ fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
     let mut key = *home.data_key.expose();
     let place = Place::Sled {
         folder: home.store_path(),
-        cache_bytes: config.cache.unwrap_or(Options::DEFAULT_CACHE_BYTES),
+        cache_bytes: config.cache.unwrap_or(match config.hosting {
+            Some(_) => HOST_CACHE_BYTES,
+            None => Options::DEFAULT_CACHE_BYTES,
+        }),
         data_key: DataKey::take(&mut key),
     };
     Store::open(Options { place, tables: all_tables() }).map_err(|error| match error {

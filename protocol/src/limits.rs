@@ -200,7 +200,7 @@ limits! {
     RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
     /// The longest wait before a failed dial is repeated (PROTOCOL §7).
     RETRY_LAST: Millis = Millis::from_secs(30), "ms";
-    /// A repeat is receipted again at most once in this time (PROTOCOL §7).
+    /// The same envelope is receipted again at most once in this time (PROTOCOL §7).
     RECEIPT_AGAIN: Millis = Millis::from_hours(12), "ms";
     /// A seen envelope id is kept this much longer than the envelope (PROTOCOL §4).
     SEEN_GRACE: Millis = Millis::from_days(8), "ms";
@@ -241,7 +241,7 @@ limits! {
     /// A harder stamp than this is refused (PROTOCOL §7).
     MAX_STAMP_BITS: u8 = 24, "bits";
     /// A stamp's difficulty at rest: about 0.1 s of one core (PROTOCOL §7).
-    STAMP_BITS: u8 = 16, "bits";
+    STAMP_BITS: u8 = 19, "bits";
     /// An envelope of a contact queue: a first contact of 16 KiB and its header (PROTOCOL §6).
     MAX_CONTACT_ENVELOPE: usize = 16 * 1_024 + 100, "bytes";
     /// Invites that one owner key may have registered (two a day for their 30 days; DATA, 3).

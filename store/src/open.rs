@@ -109,8 +109,9 @@ pub struct Store {
 }
 
 impl Options {
-    /// Memory for sled's cache on a personal node, in bytes (STORE-NOTES: 16 MiB; 64 on a host).
-    pub const DEFAULT_CACHE_BYTES: u64 = 16 << 20;
+    /// The hint for sled's cache on a personal node, in bytes: it uses up to ten times as much, which
+    /// stays below 16 MiB (STORE-NOTES).
+    pub const DEFAULT_CACHE_BYTES: u64 = 1 << 20;
 
     /// A folder on disk, with the default cache.
     #[must_use]

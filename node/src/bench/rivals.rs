@@ -5,14 +5,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use godwit_store::{Bare, BareWrite};
+use godwit_store::{Bare, BareWrite, Options};
 
 use super::rows::{Pair, Written};
 use super::{BenchError, TEXT, median};
 use crate::network::raw;
-
-/// The cache of a personal node, in bytes.
-const CACHE: u64 = 16 << 20;
 
 /// What one text costs at least: there and back on a stream, and durable once at each end.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,7 +86,7 @@ fn open(folder: &Path, batches: &[Written]) -> Result<Bare, BenchError> {
     let mut tables: Vec<&'static str> = batches.iter().flatten().map(|it| it.table).collect();
     tables.sort_unstable();
     tables.dedup();
-    Bare::open(folder, CACHE, &tables).map_err(BenchError::of)
+    Bare::open(folder, Options::DEFAULT_CACHE_BYTES, &tables).map_err(BenchError::of)
 }
 
 /// Both ends of a conversation.

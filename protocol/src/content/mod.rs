@@ -25,6 +25,7 @@ pub use resend::Resend;
 pub use text::Text;
 
 use crate::conversation::Mode;
+use crate::crypto::opaque_debug;
 use crate::id::{ConversationId, MessageId};
 use crate::identity::LinkHead;
 use crate::limits::{MAX_CONTENT, MAX_PARENTS};
@@ -104,7 +105,7 @@ pub enum ContentError {
 }
 
 /// A content: the fields that every kind has, and the body as its kind encodes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     /// What it is.
     pub kind: Kind,
@@ -123,6 +124,8 @@ pub struct Content {
     /// The body.
     pub body: Vec<u8>,
 }
+
+opaque_debug!(Content);
 
 impl Content {
     /// Whether it is repeated until the recipient's device has receipted it: by its kind, and

@@ -23,6 +23,7 @@ pub use kem::{
 };
 pub use seal::{SEAL_ENC, SEAL_PUBLIC, SealError, SealPublic, SealSecret};
 pub use secret::Secret;
+pub(crate) use secret::opaque_debug;
 pub use sign::{SignatureBytes, SignatureError, SignatureKind, Signer, VerifyKey};
 
 #[cfg(test)]

@@ -6,6 +6,18 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+/// `Debug` that prints the type's name and nothing of what it holds.
+macro_rules! opaque_debug {
+    ($($name:ident),+ $(,)?) => {$(
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )+};
+}
+pub(crate) use opaque_debug;
+
 /// `N` secret bytes.
 ///
 /// # Security

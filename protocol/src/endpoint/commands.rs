@@ -113,7 +113,6 @@ impl Endpoint {
             reason: (!accepted).then_some(Reason::AwaitingAcceptance),
             expires: wall.saturating_add(self.me.life),
             steps: Vec::new(),
-            receipted_at: None,
         };
         note(&mut row, StepKind::Queued, wall);
         self.place(cx, key, row)?;

@@ -448,6 +448,8 @@ fn new_device(device: DeviceId) -> DeviceRow {
         dropped_us: false,
         renewal: None,
         card_at: None,
+        new_era_at: None,
+        forgotten_at: None,
         refilled_at: None,
     }
 }

@@ -1,5 +1,6 @@
 //! What goes into the endpoint.
 
+use crate::crypto::opaque_debug;
 use crate::id::{AccountId, HostId, MessageId};
 use crate::machine::{Address, NetworkInput};
 
@@ -35,7 +36,7 @@ pub enum Input {
 }
 
 /// A text to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OutgoingText {
     /// A contact's name, account text, or a unique prefix of at least eight characters of one.
     pub to: String,
@@ -44,6 +45,8 @@ pub struct OutgoingText {
     /// Chosen by the caller, so that a send whose answer was not seen can be repeated.
     pub id: Option<MessageId>,
 }
+
+opaque_debug!(OutgoingText);
 
 /// A mailbox host that a person chose.
 #[derive(Debug, Clone, PartialEq, Eq)]

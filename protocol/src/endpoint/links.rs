@@ -12,7 +12,7 @@ use crate::limits::{MAX_CARDS_A_MINUTE, PREKEY_ROTATION, RETRY_FIRST, RETRY_LAST
 use crate::machine::{Address, LinkId, NetworkOutput, Opener, Output, StreamKind};
 use crate::rows::RowsError;
 use crate::rows::contact::{ContactRow, DeviceRow};
-use crate::time::{Millis, Time};
+use crate::time::{Millis, Time, UnixMillis};
 use crate::wire::frame::{Answer, Frame, Hello, OwnerRole, Refused, Request};
 
 /// How often a contact's card is read again (PROTOCOL §3: daily).
@@ -302,13 +302,15 @@ impl Endpoint {
     }
 
     /// Asks for the cards of contacts whose newest bundle is wanted: the device itself once a day, a
-    /// host only where a session is owed or a request is old, since it learns who is asked for.
+    /// host only where a session is owed, a request is old or mail has had no receipt for a day, since
+    /// it learns who is asked for.
     fn ask_for_newer_cards(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(state) = self.links.get(&link) else { return };
         let (peer, kind, now) = (state.peer, state.kind, cx.now.wall);
         let wanted = |contact: &ContactRow, device: &DeviceRow| {
             let lately = device.card_at.is_some_and(|at| now.since(at) < CARD_AGAIN);
             let needed = device.renewal.is_some()
+                || (!lately && self.is_silent(device.device, now))
                 || (contact.state == ContactState::Requested
                     && contact.requested_at.is_some_and(|at| now.since(at) >= PREKEY_ROTATION));
             let named = || named_in(contact, kind).iter().any(|(host, _)| *host == peer);
@@ -335,6 +337,13 @@ impl Endpoint {
         for link in ready.map(|(id, _)| *id).collect::<Vec<LinkId>>() {
             self.ask_for_newer_cards(cx, link);
         }
+    }
+
+    /// Whether what was deposited for a device a day ago has no receipt yet.
+    fn is_silent(&self, device: DeviceId, now: UnixMillis) -> bool {
+        let Some(lane) = self.lanes.get(&device) else { return false };
+        let mut words = lane.lines.values().flat_map(|row| &row.words);
+        words.any(|word| now.since(word.at) >= CARD_AGAIN)
     }
 
     fn keeps_mail_of(&self, device: &DeviceRow, host: HostId) -> bool {

@@ -68,7 +68,6 @@ impl Endpoint {
             reason: None,
             expires: wall,
             steps: Vec::new(),
-            receipted_at: Some(wall),
         };
         let came = match self.arrival {
             Arrival::Direct(_) => StepKind::ReceivedDirect,

@@ -1,7 +1,8 @@
 //! What comes in an envelope: opened, recorded, receipted.
 //!
 //! Rules: `made` is judged before any trial; what only claims to be a contact's closes the stream,
-//! a queue that is not (or no more) ours is `NotFound`; a repeat is dropped and receipted again, at most once in 12 h a message.
+//! a queue that is not (or no more) ours is `NotFound`; a repeat is dropped and receipted again, the same
+//! envelope at most once in 12 h.
 //! Source: PROTOCOL §4 "What does not open", §7 "Direct", "Delivery receipts".
 
 use super::ContactState;
@@ -230,13 +231,12 @@ impl Endpoint {
         let key =
             MessageKey { id: content.message, conversation: content.conversation, sender: account };
         match load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? {
-            Some(_) => self.receipt_again(cx, device, key.id),
-            None => {
-                self.record_incoming(cx, key, content)?;
-                self.receipt(device, key.id);
-                Ok(())
-            }
+            // Who encrypts it anew has no receipt for it.
+            Some(_) => {}
+            None => self.record_incoming(cx, key, content)?,
         }
+        self.receipt(device, key.id);
+        Ok(())
     }
 
     fn reachable(
@@ -273,7 +273,7 @@ impl Endpoint {
     }
 
     /// Whether an envelope was opened before; what a contact sent is then receipted again, at most
-    /// once in 12 h.
+    /// once in 12 h: whoever keeps envelopes could replay them to see receipts go.
     pub(super) fn is_repeat(
         &mut self,
         cx: &mut Cx<'_>,
@@ -292,27 +292,6 @@ impl Endpoint {
             self.receipt(device, message);
         }
         Ok(true)
-    }
-
-    /// A message has come once more in another envelope: it is receipted again, at most once in 12 h.
-    fn receipt_again(
-        &mut self,
-        cx: &mut Cx<'_>,
-        device: DeviceId,
-        id: MessageId,
-    ) -> Result<(), RowsError> {
-        let Some(account) = self.owners.get(&device).copied() else { return Ok(()) };
-        let key = MessageKey { id, conversation: self.conversation(account), sender: account };
-        let Some(mut row) = load::<MessageRow>(cx.rows, &MESSAGES, &key.bytes())? else {
-            return Ok(());
-        };
-        let wall = cx.now.wall;
-        if row.receipted_at.is_none_or(|at| is_due(at, wall)) {
-            row.receipted_at = Some(wall);
-            save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
-            self.receipt(device, id);
-        }
-        Ok(())
     }
 
     /// Keeps a device's manifest if it is its own and not older than the one that is known.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{DataClass, KeyPart, Scope, Table};
+use crate::crypto::opaque_debug;
 use crate::endpoint::{ContactState, Reason};
 use crate::id::{AccountId, DeviceId, HostId};
 use crate::machine::Address;
@@ -22,7 +23,7 @@ pub static CONTACTS: Table = Table {
 };
 
 /// What is known of a contact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactRow {
     /// Its name here.
     pub name: String,
@@ -60,6 +61,8 @@ pub struct ContactRow {
     pub their_request: Option<[u8; 16]>,
 }
 
+opaque_debug!(ContactRow);
+
 /// What is known of a contact's device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRow {
@@ -85,6 +88,10 @@ pub struct DeviceRow {
     pub renewal: Option<Renewal>,
     /// When its card was last read.
     pub card_at: Option<UnixMillis>,
+    /// When its bundle showed another era: its home may have forgotten us.
+    pub new_era_at: Option<UnixMillis>,
+    /// When it was last asked anew because of that.
+    pub forgotten_at: Option<UnixMillis>,
     /// When it was last sent what an older copy of its home had lost.
     pub refilled_at: Option<UnixMillis>,
 }

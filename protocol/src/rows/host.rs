@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DataClass, KeyPart, Scope, Table};
 use crate::crypto::Signer;
+use crate::crypto::opaque_debug;
 use crate::endpoint::HostState;
 use crate::id::{Birth, HostId, QueueId};
 use crate::machine::Address;
@@ -43,7 +44,7 @@ pub static PEER_HOSTS: Table = Table {
 };
 
 /// An own host.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct OwnHostRow {
     /// Where it listens.
     pub addresses: Vec<Address>,
@@ -76,6 +77,8 @@ pub struct OwnHostRow {
     /// Since when it is being left.
     pub left_at: Option<UnixMillis>,
 }
+
+opaque_debug!(OwnHostRow);
 
 /// A contact's host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{DataClass, KeyPart, Scope, Table};
+use crate::crypto::opaque_debug;
 use crate::endpoint::{MessageState, Reason, Step};
 use crate::id::{AccountId, ConversationId, MessageId};
 use crate::time::UnixMillis;
@@ -109,7 +110,7 @@ impl MessageKey {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRow {
     /// The kind of content, as its number.
     pub kind: u16,
@@ -131,9 +132,9 @@ pub struct MessageRow {
     pub expires: UnixMillis,
     /// What happened to it, oldest first, at most 24.
     pub steps: Vec<Step>,
-    /// When it was last receipted, for what we received.
-    pub receipted_at: Option<UnixMillis>,
 }
+
+opaque_debug!(MessageRow);
 
 /// What a conversation needs to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

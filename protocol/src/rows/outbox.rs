@@ -5,6 +5,7 @@ use serde_bytes::ByteBuf;
 
 use super::message::MessageKey;
 use super::{DataClass, KeyPart, Scope, Table};
+use crate::crypto::opaque_debug;
 use crate::id::{Birth, DeviceId, HostId, MessageId, QueueId, SessionId};
 use crate::time::UnixMillis;
 
@@ -53,7 +54,7 @@ pub struct HostWord {
 }
 
 /// One line of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
     /// What it carries.
     pub carried: Carried,
@@ -78,6 +79,8 @@ pub struct OutboxRow {
     /// How often it was sent again since.
     pub repeats: u8,
 }
+
+opaque_debug!(OutboxRow);
 
 /// The key of a line: its device, then its number in big-endian.
 #[must_use]

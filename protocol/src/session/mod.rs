@@ -40,17 +40,7 @@ pub use queue_root::{QueueRoot, QueueRoots};
 pub use skipped::{OldHeaderKey, SkippedAt, SkippedKeys, SkippedRun};
 pub use state::{MAX_SESSION, Opened, Position, Role, Session};
 
-/// `Debug` that prints the type's name and nothing of what it holds.
-macro_rules! opaque_debug {
-    ($($name:ident),+ $(,)?) => {$(
-        impl core::fmt::Debug for $name {
-            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str(stringify!($name))
-            }
-        }
-    )+};
-}
-use opaque_debug;
+use crate::crypto::opaque_debug;
 
 /// Why a content is not encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

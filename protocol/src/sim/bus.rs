@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::NodeId;
+use crate::envelope::Envelope;
 use crate::machine::{LinkId, StreamKind};
+use crate::wire::frame::{Frame, Request};
 
 /// One end of a link: which process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +30,16 @@ impl SimLink {
     }
 }
 
+/// Where the nonce of a message lies, of which its key is made.
+const NONCE: core::ops::Range<usize> = 1..25;
+
 /// All links, and who cannot reach whom.
 #[derive(Debug, Default)]
 pub(super) struct Bus {
+    /// What was encrypted under each nonce that was ever seen on a link.
+    nonces: BTreeMap<Vec<u8>, [u8; 32]>,
+    /// Nonces that were seen over other bytes as well.
+    pub(super) reused: usize,
     pub(super) links: BTreeMap<LinkId, SimLink>,
     next: u64,
     apart: BTreeSet<(NodeId, NodeId)>,
@@ -42,6 +51,20 @@ impl Bus {
         let link = LinkId(self.next);
         self.links.insert(link, SimLink { ends, kind, last: [now; 2] });
         link
+    }
+
+    /// Looks at a frame as whoever captures everything does.
+    pub(super) fn capture(&mut self, frame: &[u8]) {
+        let Ok(Frame::Request(_, Request::Deposit { envelope, .. })) = Frame::decode(frame) else {
+            return;
+        };
+        let Ok(envelope) = Envelope::from_bytes(&envelope) else { return };
+        let Some(nonce) = envelope.bytes().get(NONCE) else { return };
+        let hash = envelope.bytes_hash();
+        let known = self.nonces.entry(nonce.to_vec()).or_insert(hash);
+        if *known != hash {
+            self.reused = self.reused.saturating_add(1);
+        }
     }
 
     pub(super) fn part(&mut self, a: NodeId, b: NodeId, apart: bool) {

@@ -19,6 +19,9 @@ use crate::time::{Millis, Time, UnixMillis};
 /// When the world begins.
 pub(super) const EPOCH: u64 = 1_700_000_000_000;
 
+/// Stamps cost time here as well: they are there, but easy.
+const STAMP_BITS: u8 = 6;
+
 /// A node of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) usize);
@@ -109,6 +112,7 @@ fn setup(seed: u64) -> HostSetup {
         admit: Admission::Open,
         owners: crate::limits::MAX_OWNERS,
         bytes: crate::limits::MAX_HOST_BYTES,
+        stamp_bits: STAMP_BITS,
     }
 }
 

@@ -547,6 +547,7 @@ impl World {
         }
         let delay = self.draw(self.weather.latency.saturating_add(1));
         let Some(it) = self.nodes.get_mut(node.0) else { return };
+        self.bus.capture(&bytes);
         let frames = it.liar.tell(bytes, &mut self.rng);
         let Some(state) = self.bus.links.get_mut(&link) else { return };
         let Some(to) = state.side(node).map(|side| 1_usize.saturating_sub(side)) else { return };
@@ -607,6 +608,13 @@ impl World {
             let up = NetworkInput::LinkUp { link, peer, kind, opener, address: None };
             self.network(node, up);
         }
+    }
+
+    /// How many messages were encrypted under a nonce that another one had: no key is used twice, not
+    /// even by a home that was put back. By the captured bytes of the whole run.
+    #[must_use]
+    pub const fn keys_reused(&self) -> usize {
+        self.bus.reused
     }
 
     /// What one node is doing, for whoever looks for the reason of a failed run.

@@ -63,14 +63,23 @@ impl Endpoint {
         Manifest::from_bytes(&row.manifest, &signer, self.net(), device).ok()
     }
 
-    /// The hosts where a device's mail is kept; read once from its manifest.
+    /// The hosts where a device's mail is kept, and its k; read once from its manifest, or where none
+    /// has come yet, from the account record that its contact's card showed.
     pub(in crate::endpoint) fn hosts_of(&mut self, device: DeviceId) -> &(u8, Vec<ManifestHost>) {
         if !self.peer_manifests.contains_key(&device) {
             let manifest = self.manifest_of(device);
-            let known = manifest.map(|it| (it.k(), it.hosts().to_vec())).unwrap_or_default();
+            let known = manifest.map(|it| (it.k(), it.hosts().to_vec()));
+            let known = known.or_else(|| Some((1, self.card_hosts_of(device)?)));
+            let known = known.unwrap_or_default();
             self.peer_manifests.insert(device, known);
         }
         self.peer_manifests.entry(device).or_default()
+    }
+
+    fn card_hosts_of(&self, device: DeviceId) -> Option<Vec<ManifestHost>> {
+        let (contact, _) = self.device_row(device)?;
+        let hosts = contact.link_hosts.iter().cloned();
+        Some(hosts.map(|(host, addresses)| ManifestHost { host, addresses }).collect())
     }
 
     /// The contact queues of a device's bundle, with where their hosts are.

@@ -19,6 +19,7 @@ impl Endpoint {
             self.repeat_lines(cx, device)?;
             self.repeat_kem(cx, (account, device))?;
             self.renew_stale(cx, device)?;
+            self.ask_who_forgot(cx, (account, device))?;
         }
         self.ask_for_wanted_cards(cx);
         self.keep_prekeys(cx)?;

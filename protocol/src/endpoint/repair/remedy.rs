@@ -16,7 +16,10 @@ use crate::rows::RowsError;
 use crate::rows::contact::{DeviceRow, Renewal};
 use crate::rows::outbox::Carried;
 use crate::session::{Bundle, Cause, OpenError, Purpose, Relation, Remedy, Via, initiate, respond};
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
+
+/// How often a change of era is acted on (PROTOCOL §4, the fence).
+const WEEK: Millis = Millis::from_days(7);
 
 /// What the mark of an envelope said.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +138,8 @@ impl Endpoint {
         self.owe(cx, to, None)?;
         let asked =
             self.contacts.get(&account).is_some_and(|it| it.state == ContactState::Requested);
-        if purpose.cause == Cause::FirstContact || (asked && purpose.via == Via::Contact) {
+        let anew = matches!(purpose.cause, Cause::FirstContact | Cause::Forgotten);
+        if anew || (asked && purpose.via == Via::Contact) {
             self.drop_lines(cx, device, Kind::CONTACT_REQUEST);
             return self.request(cx, account, &bundle, purpose);
         }
@@ -266,6 +270,36 @@ impl Endpoint {
         }
     }
 
+    /// A device whose bundle shows another era, and that was not heard since for a day, has forgotten
+    /// us: it is asked anew through its contact queue, once a week.
+    pub(in crate::endpoint) fn ask_who_forgot(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (account, device): (AccountId, DeviceId),
+    ) -> Result<(), RowsError> {
+        let now = cx.now.wall;
+        let pair = self.sessions.pair(cx.rows, device)?;
+        let (heard, highest) = (pair.last_sign(), pair.highest());
+        let Some(contact) = self.contacts.get_mut(&account) else { return Ok(()) };
+        let accepted = contact.state == ContactState::Accepted;
+        let row = contact.devices.iter_mut().find(|row| row.device == device);
+        let (Some(row), Some(above)) = (row.filter(|_| accepted), highest) else { return Ok(()) };
+        let Some(at) = row.new_era_at else { return Ok(()) };
+        if heard > Some(at) {
+            row.new_era_at = None;
+            return self.save_contact(cx, account);
+        }
+        let lately = row.forgotten_at.is_some_and(|at| now.since(at) < WEEK);
+        if lately || now.since(at) < CARD_AGAIN {
+            return Ok(());
+        }
+        row.forgotten_at = Some(now);
+        self.save_contact(cx, account)?;
+        let generation = above.saturating_add(1);
+        let purpose = Purpose { generation, cause: Cause::Forgotten, via: Via::Contact };
+        self.begin(cx, (account, device), purpose)
+    }
+
     /// The newest bundle of a device, while it still has the private keys: three weeks past its end.
     pub(in crate::endpoint) fn usable_bundle(
         &self,
@@ -291,6 +325,9 @@ impl Endpoint {
             return Ok(());
         };
         let known = Bundle::from_bytes(&row.bundle, net.as_str()).ok();
+        if known.as_ref().is_some_and(|known| known.era() != bundle.era()) {
+            row.new_era_at = Some(cx.now.wall);
+        }
         if known.is_none_or(|known| known.seq() <= bundle.seq()) {
             row.bundle = ByteBuf::from(bundle.to_bytes());
         }

@@ -8,9 +8,7 @@ use super::exchange::HostEffect;
 use super::fetches::Fetching;
 use super::machine::{HostMachine, Hx};
 use crate::id::{OwnerKey, QueueId};
-use crate::limits::{
-    MAX_CARDS_A_MINUTE, MAX_STAMP_BITS, MAX_STREAM_OWNERS, MAX_STREAM_QUEUES, STAMP_BITS,
-};
+use crate::limits::{MAX_CARDS_A_MINUTE, MAX_STAMP_BITS, MAX_STREAM_OWNERS, MAX_STREAM_QUEUES};
 use crate::machine::{LinkId, NetworkOutput, Output};
 use crate::rows::RowsError;
 use crate::time::Millis;
@@ -86,7 +84,7 @@ impl HostMachine {
     /// Rises by a bit with every doubling of what strangers have left here.
     fn difficulty(&self) -> u8 {
         let doublings = (self.counters.strangers / 64).checked_ilog2().map_or(0, |log| log + 1);
-        let bits = u32::from(STAMP_BITS).saturating_add(doublings);
+        let bits = u32::from(self.setup.stamp_bits).saturating_add(doublings);
         u8::try_from(bits).unwrap_or(MAX_STAMP_BITS).min(MAX_STAMP_BITS)
     }
 

@@ -33,6 +33,8 @@ pub struct HostSetup {
     pub owners: u32,
     /// The most bytes of envelopes.
     pub bytes: u64,
+    /// The difficulty of a stranger's stamp while the contact queues are empty.
+    pub stamp_bits: u8,
 }
 
 /// A mailbox host, without I/O.

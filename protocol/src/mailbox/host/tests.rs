@@ -10,9 +10,7 @@ use crate::crypto::{SignatureBytes, Signer, hash};
 use crate::envelope::{Envelope, revoke_hash};
 use crate::id::{EnvelopeId, HostId, OwnerKey, QueueId};
 use crate::identity::Network;
-use crate::limits::{
-    MAX_CONTACT_ENVELOPES, MAX_FETCH_ITEMS, MAX_QUEUE_ENVELOPES, STAMP_BITS, SWEEP_EVERY,
-};
+use crate::limits::{MAX_CONTACT_ENVELOPES, MAX_FETCH_ITEMS, MAX_QUEUE_ENVELOPES, SWEEP_EVERY};
 use crate::machine::{LinkId, NetworkInput, NetworkOutput, Opener, Output, StreamKind};
 use crate::mailbox::{
     Stamped, check_erasure, check_receipt, host_proof, host_proof_hash, leaf, prove_owner,
@@ -42,6 +40,9 @@ struct Bench {
     replies: Vec<HostReply>,
 }
 
+/// A difficulty for tests.
+const STAMP_BITS: u8 = 8;
+
 fn setup(admit: Admission) -> HostSetup {
     HostSetup {
         signer: Signer::from_seed([1; 32]),
@@ -49,6 +50,7 @@ fn setup(admit: Admission) -> HostSetup {
         admit,
         owners: 8,
         bytes: 1 << 30,
+        stamp_bits: STAMP_BITS,
     }
 }
 

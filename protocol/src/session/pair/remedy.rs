@@ -106,7 +106,7 @@ impl Pair {
         match (self.highest() > Some(above), above.checked_add(1), cause) {
             (true, ..) | (_, None, _) => Remedy::Nothing,
             // A person asks again: that is no remedy, and not counted as one.
-            (false, Some(generation), Cause::FirstContact) => {
+            (false, Some(generation), Cause::FirstContact | Cause::Forgotten) => {
                 Remedy::Open(Purpose { generation, cause, via: Via::Contact })
             }
             (false, ..) => self.open(above, cause, now),
