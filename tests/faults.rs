@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cli_support::node::{Node, friends};
+use cli_support::node::{Node, befriended, friends, post_to_bob};
 use cli_support::{Place, until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ fn kills_at_random_moments_lose_and_repeat_nothing() {
 
     println!("{between} of {rounds} kills fell between a request and its answer");
     assert!(between * 3 >= rounds, "{between} of {rounds} kills hit anything");
-    nodes[1].ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "60s"]);
+    nodes[1].ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "90s"]);
     let start = std::time::Instant::now();
     let came = loop {
         let came = nodes[2].received();
@@ -137,7 +137,7 @@ fn an_exit_0_lies_after_a_sync_and_many_sends_share_one() {
     let many = syncs(&alice, || {
         alice.tell(Signal::STOP);
         for (number, socket) in sockets.iter_mut().enumerate() {
-            socket.write_all(&request(number)).unwrap();
+            socket.write_all(&post_to_bob(&format!("text {number}"))).unwrap();
         }
         alice.tell(Signal::CONT);
         for socket in &mut sockets {
@@ -148,13 +148,6 @@ fn an_exit_0_lies_after_a_sync_and_many_sends_share_one() {
     });
     let many = many.unwrap();
     assert!((1..=8).contains(&many), "64 sends at once cost {many} syncs");
-}
-
-/// One `POST` of a text, as bytes.
-fn request(number: usize) -> Vec<u8> {
-    let body = json!({"to": "bob", "text": format!("text {number}")}).to_string();
-    let head = "POST /v1/messages HTTP/1.1\r\nhost: godwit\r\ncontent-type: application/json";
-    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// A file system of its own that loses its power.
@@ -203,6 +196,13 @@ impl Drop for Disk {
     }
 }
 
+/// Two friends; the home of the first is on that disk.
+fn friends_on(disk: &Disk) -> (Node, Node) {
+    let place = Place::at(&disk.mounted());
+    let alice = Node::in_place(place, &["init", "--no-passphrase", "--name", "Alice"]);
+    befriended(alice, Node::person("Bob"))
+}
+
 fn quiet(program: &str, arguments: &[&str]) -> bool {
     let status =
         Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -215,12 +215,7 @@ fn what_was_on_disk_is_there_after_a_power_cut() {
         println!("skipped: this process may not mount a file system");
         return;
     };
-    let bob = Node::person("Bob");
-    let mut alice =
-        Node::in_place(Place::at(&disk.mounted()), &["init", "--no-passphrase", "--name", "Alice"]);
-    alice.add(&bob, "bob");
-    bob.add(&alice, "alice");
-    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    let (mut alice, bob) = friends_on(&disk);
     let mut promised = vec!["first".to_owned()];
 
     for cut in 0..3 {
@@ -256,12 +251,7 @@ fn a_full_disk_refuses_and_loses_nothing() {
         println!("skipped: this process may not mount a file system");
         return;
     };
-    let bob = Node::person("Bob");
-    let mut alice =
-        Node::in_place(Place::at(&disk.mounted()), &["init", "--no-passphrase", "--name", "Alice"]);
-    alice.add(&bob, "bob");
-    bob.add(&alice, "alice");
-    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    let (mut alice, bob) = friends_on(&disk);
     fill(&disk.mounted().join("filler"));
 
     alice.place.run(["send", "bob", "no room"]).is_refused("E_FULL", 1);
@@ -301,7 +291,7 @@ fn a_recipient_that_is_killed_before_it_receipts_has_it_once() {
         .collect();
     bob.receives(&expected);
     let mut sending = alice.place.command();
-    sending.args(["send", "bob", "end", "--wait", "delivered", "--timeout", "60s"]);
+    sending.args(["send", "bob", "end", "--wait", "delivered", "--timeout", "90s"]);
     let mut child = sending.stdout(Stdio::null()).spawn().unwrap();
     until(&mut child, || true);
     assert!(child.wait().unwrap().success());

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use cli_support::node::{Node, friends};
+use cli_support::node::{Node, friends, post_to_bob};
 use godwit_node::control::Client;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -99,6 +99,7 @@ fn ten_thousand_both_ways_arrive_once_in_order_and_leave_nothing_in_memory() {
         waits_for_nothing(node);
         let bound = before + before / 5 + CACHE;
         let now = node.memory();
+        println!("{before} bytes after 1,000 messages, {now} at the end");
         assert!(now <= bound, "{now} bytes, and {before} after 1,000 messages");
         let came = runtime().block_on(received(node, &first));
         assert_eq!(came, numbered(MESSAGES));
@@ -108,13 +109,6 @@ fn ten_thousand_both_ways_arrive_once_in_order_and_leave_nothing_in_memory() {
         assert_eq!(newest.stdout.lines().count(), 2_500);
         assert!(shown.stdout.ends_with(&newest.stdout), "other messages than the newest");
     }
-}
-
-/// One `POST` of a text, as bytes.
-fn request(number: usize) -> Vec<u8> {
-    let body = json!({"to": "bob", "text": format!("text {number}")}).to_string();
-    let head = "POST /v1/messages HTTP/1.1\r\nhost: godwit\r\ncontent-type: application/json";
-    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 #[test]
@@ -147,7 +141,7 @@ fn a_thousand_requests_on_one_connection_outlast_a_recipient_that_is_stopped() {
         }
     });
     for number in 0..1_000 {
-        socket.write_all(&request(number)).unwrap();
+        socket.write_all(&post_to_bob(&format!("text {number}"))).unwrap();
     }
     // The stop is the case itself: five seconds in which the recipient does nothing.
     std::thread::sleep(Duration::from_secs(5));

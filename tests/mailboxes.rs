@@ -1,5 +1,5 @@
 //! Three real nodes: a host keeps sealed mail, and neither its death nor its disk loses any.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod cli_support;
 
@@ -87,6 +87,48 @@ fn what_a_host_signed_for_survives_its_kill_and_the_sender_may_be_gone() {
     bob.kill();
     bob.start();
     bob.receives(&texts);
+}
+
+/// Envelopes that a host holds for its owners.
+fn held(hana: &Node) -> u64 {
+    let owners = hana.ok(&["host", "list", "--json"]).stdout;
+    let owners = owners.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    owners.map(|owner| owner["envelopes"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn why_tells_what_the_host_saw_and_the_same_after_a_kill() {
+    let (hana, mut alice, mut bob) = friends();
+    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    hana.until("an empty mailbox", |hana| held(hana) == 0);
+    bob.stop();
+    let peer = hana.ok(&["status", "--json"]).json()["peer_id"].clone();
+    let mut told = Vec::new();
+    for number in 1..=3 {
+        let text = format!("text {number}");
+        let sent = alice.ok(&["send", "bob", &text, "--wait", "deposited", "--json"]).json();
+        assert_eq!(held(&hana), number, "the host's own count");
+        let id = sent["id"].as_str().unwrap().to_owned();
+        let why = alice.ok(&["why", &id, "--json"]).json();
+        let steps = why["steps"].as_array().unwrap();
+        let at_hana = steps.iter().filter(|step| step["host"] == peer);
+        let at_hana: Vec<&Value> = at_hana.map(|step| &step["step"]).collect();
+        assert_eq!(
+            (why["state"].as_str(), at_hana),
+            (Some("deposited"), vec![&"deposited".into()])
+        );
+        told.push((id, why));
+    }
+
+    alice.kill();
+    alice.start();
+
+    for (id, why) in &told {
+        assert_eq!(&alice.ok(&["why", id, "--json"]).json(), why);
+    }
+    bob.start();
+    bob.receives(&["first", "text 1", "text 2", "text 3"]);
+    hana.until("an empty mailbox", |hana| held(hana) == 0);
 }
 
 #[test]
@@ -204,9 +246,38 @@ fn whoever_is_killed_every_text_arrives_once_and_in_order() {
 
     let expected: Vec<&str> = texts.iter().map(String::as_str).collect();
     nodes[2].receives(&expected);
-    nodes[1].ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "60s"]);
+    nodes[1].ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "90s"]);
     let status = nodes[2].ok(&["status", "--json"]).json();
     for fault in ["no_header", "keys_gone", "body_failed", "pq_unknown", "too_far_ahead", "noise"] {
         assert_eq!(status["faults"][fault], 0, "{status}");
     }
+}
+
+#[test]
+fn a_home_put_back_from_an_earlier_day_says_so_and_has_everything_again() {
+    let (_hana, alice, mut bob) = friends();
+    let folder = tempfile::tempdir().unwrap();
+    let (home, copy) = (bob.place.home(), folder.path().join("copy"));
+    alice.ok(&["send", "bob", "before", "--wait", "delivered"]);
+    bob.stop();
+    copy_folder(&home, &copy);
+    bob.start();
+    for text in ["after one", "after two"] {
+        alice.ok(&["send", "bob", text]);
+    }
+    bob.receives(&["before", "after one", "after two"]);
+    bob.ok(&["send", "alice", "from the lost days"]);
+    alice.receives(&["from the lost days"]);
+    bob.kill();
+    std::fs::remove_dir_all(&home).unwrap();
+    copy_folder(&copy, &home);
+
+    bob.start();
+
+    bob.receives(&["before", "after one", "after two"]);
+    let status = bob.ok(&["status", "--json"]).json();
+    assert_eq!(status["warnings"], serde_json::json!(["rolled_back"]), "{status}");
+    bob.ok(&["send", "alice", "back"]);
+    alice.receives(&["from the lost days", "back"]);
+    bob.receives(&["before", "after one", "after two"]);
 }

@@ -268,6 +268,84 @@ fn whoever_was_away_for_days_or_a_year_is_reached_again() {
     }
 }
 
+#[test]
+fn a_home_from_before_a_friendship_is_asked_again() {
+    let mut world = World::new(16);
+    let host = world.host().unwrap();
+    let people = [world.person("Alice").unwrap(), world.person("Bob").unwrap()];
+    for person in people {
+        use_hosts(&mut world, person, &[host]);
+    }
+    world.run_for(MINUTE).unwrap();
+    let before = world.disk(people[0]);
+    add(&mut world, people[0], people[1]);
+    add(&mut world, people[1], people[0]);
+    world.run_for(Millis::from_hours(2)).unwrap();
+    they_talk(&mut world, people);
+    world.kill(people[0]);
+    world.start(people[0]).unwrap();
+    world.run_for(MINUTE).unwrap();
+    world.part(people[0], people[1], true);
+
+    world.put_back(people[0], before).unwrap();
+    world.run_for(MINUTE).unwrap();
+    assert_eq!(warnings(&mut world, people[0]), ["rolled_back"]);
+    send(&mut world, people[1], people[0], "do you know me?");
+    world.weather.patience = 60_000;
+    world.run_for(Millis::from_days(4)).unwrap();
+
+    let who = account_text(&world.account(people[1]).unwrap());
+    reply(&mut world, people[0], Command::Accept { who, name: None });
+    they_talk(&mut world, people);
+    let here = received(&world, people[0]);
+    assert!(here.contains(&"do you know me?".to_owned()), "{here:?}");
+}
+
+#[test]
+fn friends_talk_though_a_clock_is_off_by_a_week() {
+    let week = 7 * 86_400_000;
+    for (seed, off) in [(13, week), (14, -week)] {
+        for wrong in [0, 1] {
+            let (mut world, host, people) = friends(seed);
+            world.skew(people[wrong], off);
+            they_talk(&mut world, people);
+            for node in [people[wrong], host] {
+                world.kill(node);
+                world.start(node).unwrap();
+            }
+            they_talk(&mut world, people);
+            world.skew(people[wrong], 0);
+            world.skew(host, off);
+            they_talk(&mut world, people);
+        }
+    }
+}
+
+#[test]
+fn a_first_contact_outlives_the_bundle_that_it_used() {
+    let mut world = World::new(15);
+    let host = world.host().unwrap();
+    let people = [world.person("Alice").unwrap(), world.person("Bob").unwrap()];
+    for person in people {
+        use_hosts(&mut world, person, &[host]);
+    }
+    world.run_for(MINUTE).unwrap();
+    let link = link(&mut world, people[1]);
+    world.kill(people[1]);
+    world.run_for(Millis::from_days(9)).unwrap();
+    reply(&mut world, people[0], Command::AddContact { link, name: None });
+    send(&mut world, people[0], people[1], "are you there?");
+    world.run_for(Millis::from_days(3)).unwrap();
+
+    world.start(people[1]).unwrap();
+    world.run_for(MINUTE).unwrap();
+    let who = account_text(&world.account(people[0]).unwrap());
+    reply(&mut world, people[1], Command::Accept { who, name: None });
+
+    they_talk(&mut world, people);
+    assert_eq!(received(&world, people[1]), ["are you there?", "still there?"]);
+}
+
 /// What may go wrong in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Plan {
@@ -279,9 +357,12 @@ struct Plan {
     old_homes: bool,
     /// Absences of hours and days between the steps.
     long: bool,
+    /// They meet in the middle of it: each adds each at some time.
+    strangers: bool,
 }
 
-const CALM: Plan = Plan { host_losses: false, lies: false, old_homes: false, long: false };
+const CALM: Plan =
+    Plan { host_losses: false, lies: false, old_homes: false, long: false, strangers: false };
 
 /// One message as an independent log knows it.
 struct Sent {
@@ -298,6 +379,8 @@ struct Run {
     world: World,
     hosts: Vec<NodeId>,
     people: Vec<NodeId>,
+    /// Who will add whom, by which link.
+    to_add: Vec<(NodeId, String)>,
     sent: Vec<Sent>,
     /// An older copy of each home, and how many messages had been sent by then.
     copies: Vec<Option<(Disk, usize)>>,
@@ -320,8 +403,14 @@ impl Run {
             use_hosts(&mut world, *person, &hosts);
         }
         world.run_for(MINUTE).unwrap();
+        let mut to_add = Vec::new();
         for (number, a) in people.iter().enumerate() {
             for b in &people[number + 1..] {
+                if plan.strangers {
+                    to_add.push((*a, link(&mut world, *b)));
+                    to_add.push((*b, link(&mut world, *a)));
+                    continue;
+                }
                 add(&mut world, *a, *b);
                 if world.draw(2) == 0 {
                     add(&mut world, *b, *a);
@@ -336,7 +425,8 @@ impl Run {
         let host_copies = hosts.iter().map(|host| world.disk(*host)).collect();
         let copies = people.iter().map(|_| None).collect();
         let rolled_back = vec![false; count];
-        Self { world, hosts, people, sent: Vec::new(), copies, rolled_back, host_copies, plan }
+        let sent = Vec::new();
+        Self { world, hosts, people, to_add, sent, copies, rolled_back, host_copies, plan }
     }
 
     fn pick(&mut self, count: usize) -> usize {
@@ -406,6 +496,10 @@ impl Run {
                 self.copies[person] = Some((disk, self.sent.len()));
             }
             19 if self.plan.old_homes => self.put_back_home(),
+            16..20 if !self.to_add.is_empty() => {
+                let which = self.pick(self.to_add.len());
+                self.add(which);
+            }
             _ => {}
         }
         let longest = match self.world.draw(10) {
@@ -417,6 +511,16 @@ impl Run {
         let length = Millis(self.world.draw(longest));
         self.world.weather.patience = if length.0 > 1_000_000 { 60_000 } else { 0 };
         self.world.run_for(length).unwrap();
+    }
+
+    /// Somebody types somebody's link, again and again until the node takes it.
+    fn add(&mut self, which: usize) {
+        let (who, link) = self.to_add.swap_remove(which);
+        self.world.start(who).unwrap();
+        let command = Command::AddContact { link: link.clone(), name: None };
+        if self.world.ask(who, command).unwrap().is_none_or(|reply| reply.is_err()) {
+            self.to_add.push((who, link));
+        }
     }
 
     /// Each home at most once: a second time within 35 days means that two are alive.
@@ -446,6 +550,9 @@ impl Run {
         }
         for node in self.hosts.iter().chain(&self.people) {
             self.world.start(*node).unwrap();
+        }
+        while !self.to_add.is_empty() {
+            self.add(0);
         }
     }
 
@@ -508,7 +615,10 @@ impl Run {
         for person in 0..self.people.len() {
             self.check_person(person)?;
         }
-        Ok(())
+        match self.world.keys_reused() {
+            0 => Ok(()),
+            count => Err(format!("{count} messages under a key that was used before")),
+        }
     }
 
     fn check_person(&mut self, person: usize) -> Result<(), String> {
@@ -615,7 +725,19 @@ fn old_homes_put_back_get_what_they_had_lost() {
 }
 
 #[test]
+fn strangers_who_meet_under_crashes_are_friends_in_the_end() {
+    let plan = Plan { strangers: true, ..CALM };
+    seeds("strangers_who_meet_under_crashes_are_friends_in_the_end", plan, 40);
+}
+
+#[test]
 fn everything_at_once_with_days_between() {
-    let plan = Plan { host_losses: true, lies: true, old_homes: true, long: true };
+    let plan = Plan { host_losses: true, lies: true, old_homes: true, long: true, ..CALM };
     seeds("everything_at_once_with_days_between", plan, 40);
+}
+
+#[test]
+fn strangers_meet_while_everything_breaks() {
+    let plan = Plan { host_losses: true, lies: true, strangers: true, ..CALM };
+    seeds("strangers_meet_while_everything_breaks", plan, 40);
 }

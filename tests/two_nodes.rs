@@ -50,7 +50,7 @@ fn a_recipient_killed_at_odd_moments_has_everything_once_and_in_order() {
     }
 
     bob.receives(&numbered("first", 8));
-    alice.ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "60s"]);
+    alice.ok(&["send", "bob", "last", "--wait", "delivered", "--timeout", "90s"]);
 }
 
 #[test]

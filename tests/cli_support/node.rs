@@ -147,9 +147,20 @@ impl Drop for Node {
 
 /// Two who have each other in the book, over a direct stream.
 pub(crate) fn friends() -> (Node, Node) {
-    let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
+    befriended(Node::person("Alice"), Node::person("Bob"))
+}
+
+/// The same of two that are there.
+pub(crate) fn befriended(alice: Node, bob: Node) -> (Node, Node) {
     alice.add(&bob, "bob");
     bob.add(&alice, "alice");
     alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
     (alice, bob)
+}
+
+/// One `POST` of a text to Bob, as bytes of HTTP.
+pub(crate) fn post_to_bob(text: &str) -> Vec<u8> {
+    let body = serde_json::json!({"to": "bob", "text": text}).to_string();
+    let head = "POST /v1/messages HTTP/1.1\r\nhost: godwit\r\ncontent-type: application/json";
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
