@@ -281,3 +281,35 @@ fn a_home_put_back_from_an_earlier_day_says_so_and_has_everything_again() {
     alice.receives(&["from the lost days", "back"]);
     bob.receives(&["before", "after one", "after two"]);
 }
+
+#[test]
+fn with_two_hosts_a_message_is_deposited_at_both_and_outlives_either() {
+    let (mut hana, mut alice, mut bob) = friends();
+    let hugo = Node::new(&["init", "--host"]);
+    let invite = hugo.link(&["host", "invite"]);
+    let used = bob.ok(&["mailbox", "use", &invite, "--json"]).json();
+    assert_eq!((used["hosts"].as_array().map(Vec::len), &used["k"]), (Some(2), &2.into()));
+    bob.ok(&["send", "alice", "two hosts now"]);
+    alice.receives(&["two hosts now"]);
+    bob.until("both hosts", |bob| {
+        let status = bob.ok(&["mailbox", "status", "--json"]).json();
+        status["hosts"].as_array().unwrap().iter().all(|host| host["state"] == "ok")
+    });
+    bob.stop();
+
+    let send = ["send", "bob", "twice safe", "--wait", "deposited", "--timeout", "60s", "--json"];
+    let sent = alice.ok(&send).json();
+    let why = alice.ok(&["why", sent["id"].as_str().unwrap(), "--json"]).json();
+    let steps = why["steps"].as_array().unwrap();
+    let hosts: std::collections::BTreeSet<String> = steps
+        .iter()
+        .filter(|step| step["step"] == "deposited")
+        .map(|step| step["host"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(hosts.len(), 2, "{why}");
+
+    hana.kill();
+    alice.stop();
+    bob.start();
+    bob.receives(&["twice safe"]);
+}
