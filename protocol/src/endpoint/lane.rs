@@ -122,14 +122,22 @@ impl Lane {
         any
     }
 
-    /// What is with nobody any more waits again.
+    /// What is with nobody any more, and with no host that owes its word, rests if it has its k words,
+    /// or waits again.
     fn land_idle(&mut self) {
-        let idle = |flight: &Flight| flight.direct.is_none() && flight.asked.is_empty();
-        let landed = self.flying.iter().filter(|(_, flight)| idle(flight));
-        let landed: Vec<u64> = landed.map(|(number, _)| *number).collect();
+        let idle = |(number, flight): &(&u64, &Flight)| {
+            let row = self.lines.get(number);
+            let has_word = |host: &HostId| {
+                row.is_some_and(|row| row.words.iter().any(|word| word.host == *host))
+            };
+            flight.direct.is_none() && flight.asked.iter().all(has_word)
+        };
+        let landed: Vec<u64> = self.flying.iter().filter(idle).map(|(number, _)| *number).collect();
         for number in landed {
             self.flying.remove(&number);
-            self.waiting.insert(number);
+            if self.lines.get(&number).is_some_and(|row| !row.deposited) {
+                self.waiting.insert(number);
+            }
         }
     }
 
