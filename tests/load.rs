@@ -5,6 +5,7 @@ mod cli_support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cli_support::node::{Node, friends, post_to_bob};
@@ -18,6 +19,16 @@ const MESSAGES: usize = 5_000;
 const ARRAY: usize = 250;
 /// What the engine may cache.
 const CACHE: u64 = 16 << 20;
+/// The engine's log is written through buffers of one segment, which are not full yet at message
+/// 1,000. (Measured: with segments of 2 MiB the end is 11 MB lower, whatever the cache.)
+const LOG_BUFFER: u64 = 8 << 20;
+
+/// One load at a time: what a node holds is measured, not what it holds while others load the machine.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -80,6 +91,7 @@ fn numbered(count: usize) -> Vec<String> {
 
 #[test]
 fn ten_thousand_both_ways_arrive_once_in_order_and_leave_nothing_in_memory() {
+    let _alone = alone();
     let (alice, bob) = friends();
     let first = only_message(&alice);
     let both = |numbers: core::ops::Range<usize>| {
@@ -97,7 +109,7 @@ fn ten_thousand_both_ways_arrive_once_in_order_and_leave_nothing_in_memory() {
 
     for (node, before) in [&alice, &bob].into_iter().zip(before) {
         waits_for_nothing(node);
-        let bound = before + before / 5 + CACHE;
+        let bound = before + before / 5 + CACHE + LOG_BUFFER;
         let now = node.memory();
         println!("{before} bytes after 1,000 messages, {now} at the end");
         assert!(now <= bound, "{now} bytes, and {before} after 1,000 messages");
@@ -113,6 +125,7 @@ fn ten_thousand_both_ways_arrive_once_in_order_and_leave_nothing_in_memory() {
 
 #[test]
 fn a_thousand_requests_on_one_connection_outlast_a_recipient_that_is_stopped() {
+    let _alone = alone();
     let (alice, bob) = friends();
     let first = only_message(&bob);
     bob.tell(Signal::STOP);
@@ -143,7 +156,7 @@ fn a_thousand_requests_on_one_connection_outlast_a_recipient_that_is_stopped() {
     for number in 0..1_000 {
         socket.write_all(&post_to_bob(&format!("text {number}"))).unwrap();
     }
-    // The stop is the case itself: five seconds in which the recipient does nothing.
+    // Time itself is under test: five seconds in which the recipient does nothing.
     std::thread::sleep(Duration::from_secs(5));
     bob.tell(Signal::CONT);
     reading.join().unwrap();
@@ -154,6 +167,7 @@ fn a_thousand_requests_on_one_connection_outlast_a_recipient_that_is_stopped() {
 
 #[test]
 fn one_who_is_away_delays_nobody_and_a_slow_reader_neither() {
+    let _alone = alone();
     let (alice, bob) = friends();
     let mut carol = Node::person("Carol");
     alice.add(&carol, "carol");
@@ -174,6 +188,7 @@ fn one_who_is_away_delays_nobody_and_a_slow_reader_neither() {
 
 #[test]
 fn dozens_of_clients_at_once_each_get_a_true_answer() {
+    let _alone = alone();
     let (alice, bob) = friends();
     let first = only_message(&bob);
     let ids: Vec<String> = std::thread::scope(|scope| {

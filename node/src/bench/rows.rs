@@ -13,8 +13,7 @@ use godwit_protocol::limits::MESSAGE_LIFE;
 use godwit_protocol::machine::{
     Address, LinkId, NetworkInput, NetworkOutput, Opener, Output, StreamKind,
 };
-use godwit_protocol::rows::memory::MemoryRows;
-use godwit_protocol::rows::{Direction, ReadRows, Row, Rows, RowsError, Table};
+use godwit_protocol::rows::recorder::{Recorder, Write};
 use godwit_protocol::time::{Millis, Time};
 use godwit_store::BareWrite;
 
@@ -23,47 +22,6 @@ use crate::clock::{Clock, system_rng};
 
 /// What one batch wrote.
 pub(super) type Written = Vec<BareWrite>;
-
-/// Rows in memory that keep every write.
-#[derive(Default)]
-struct Recorder {
-    rows: MemoryRows,
-    written: Written,
-}
-
-impl ReadRows for Recorder {
-    fn get(&self, table: &'static Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError> {
-        self.rows.get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: &'static Table,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        direction: Direction,
-    ) -> Result<Vec<Row>, RowsError> {
-        self.rows.scan(table, from, to, limit, direction)
-    }
-}
-
-impl Rows for Recorder {
-    fn put(&mut self, table: &'static Table, key: &[u8], value: Vec<u8>) {
-        let write = BareWrite { table: table.name, key: key.to_vec(), value: Some(value.clone()) };
-        self.written.push(write);
-        self.rows.put(table, key, value);
-    }
-
-    fn delete(&mut self, table: &'static Table, key: &[u8]) {
-        self.written.push(BareWrite { table: table.name, key: key.to_vec(), value: None });
-        self.rows.delete(table, key);
-    }
-
-    fn erase_owner(&mut self, owner: &[u8]) {
-        self.rows.erase_owner(owner);
-    }
-}
 
 struct End {
     machine: Endpoint,
@@ -143,7 +101,7 @@ impl Pair {
                 .map_err(BenchError::of)?;
         }
         end.machine.end_batch(now, &mut rng, &mut end.rows, &mut out).map_err(BenchError::of)?;
-        let written = core::mem::take(&mut end.rows.written);
+        let written: Written = end.rows.take().into_iter().filter_map(bare).collect();
         if !written.is_empty() {
             end.batches.push(written);
         }
@@ -181,6 +139,17 @@ impl Pair {
             let up = NetworkInput::LinkUp { link, peer, kind, opener: by, address: None };
             self.give(1_usize.saturating_sub(at), up);
         }
+    }
+}
+
+/// A write as the engine gets it; nothing here erases an owner.
+fn bare(write: Write) -> Option<BareWrite> {
+    match write {
+        Write::Put(table, key, value) => {
+            Some(BareWrite { table: table.name, key, value: Some(value) })
+        }
+        Write::Delete(table, key) => Some(BareWrite { table: table.name, key, value: None }),
+        Write::EraseOwner(_) => None,
     }
 }
 

@@ -59,9 +59,10 @@ impl Endpoint {
         }
         if let Some(contact) = self.contacts.get_mut(&account) {
             contact.chain = ByteBuf::from(chain.to_bytes());
-            for host in record.hosts() {
-                contact.link_hosts.retain(|(known, _)| *known != host.host);
-                contact.link_hosts.push((host.host, host.addresses.clone()));
+            // What the account signed takes the place of what the link only said.
+            if !record.hosts().is_empty() {
+                let hosts = record.hosts().iter();
+                contact.link_hosts = hosts.map(|it| (it.host, it.addresses.clone())).collect();
             }
             let addresses = contact
                 .link_direct

@@ -39,11 +39,11 @@ pub(super) fn note_step(
             last.at = at;
             last.count = last.count.saturating_add(1);
         }
-        // How it ended is never left out.
-        Some(last) if full && matches!(kind, StepKind::Delivered | StepKind::Expired) => {
-            *last = step();
+        // The first and the newest stay: what was done last decides what may be done again.
+        _ if full => {
+            row.steps.remove(1);
+            row.steps.push(step());
         }
-        _ if full => {}
         _ => row.steps.push(step()),
     }
 }

@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod message;
 pub mod outbox;
+pub mod recorder;
 pub mod session;
 pub mod typed;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::journal::{Disk, Journal, Op};
+use super::journal::{Disk, Journal};
 use super::tamper::{Liar, Lies};
 use crate::crypto::Signer;
 use crate::endpoint::{Change, Effect, Endpoint, Input, Person, Refusal, Reply, query};
@@ -14,6 +14,7 @@ use crate::identity::{AccountRoot, Chain, DeviceKeys, Network, RecoveryPhrase};
 use crate::machine::{Address, NetworkInput, Output, WakeAt};
 use crate::mailbox::host::{Admission, HostEffect, HostInput, HostMachine, HostReply, HostSetup};
 use crate::rows::RowsError;
+use crate::rows::recorder::Write;
 use crate::time::{Millis, Time, UnixMillis};
 
 /// When the world begins.
@@ -52,7 +53,7 @@ pub(super) enum AnyEffect {
 
 /// A batch whose rows are not durable yet.
 pub(super) struct Batch {
-    pub(super) ops: Vec<Op>,
+    pub(super) ops: Vec<Write>,
     pub(super) after: Vec<AnyEffect>,
 }
 
@@ -168,11 +169,14 @@ impl SimNode {
                 person(*seed, name),
                 time,
                 rng,
-                &mut self.rows,
+                &mut self.rows.view,
             )?)),
-            Role::Host { seed } => {
-                Machine::Host(Box::new(HostMachine::open(setup(*seed), time, rng, &mut self.rows)?))
-            }
+            Role::Host { seed } => Machine::Host(Box::new(HostMachine::open(
+                setup(*seed),
+                time,
+                rng,
+                &mut self.rows.view,
+            )?)),
         };
         self.machine = Some(machine);
         if matches!(self.role, Role::Person { .. }) {
@@ -238,20 +242,20 @@ impl SimNode {
                 let mut out = Vec::new();
                 for input in inputs {
                     if let AnyInput::Person(input) = input {
-                        machine.handle(input, time, rng, &mut self.rows, &mut out)?;
+                        machine.handle(input, time, rng, &mut self.rows.view, &mut out)?;
                     }
                 }
-                machine.end_batch(time, rng, &mut self.rows, &mut out)?;
+                machine.end_batch(time, rng, &mut self.rows.view, &mut out)?;
                 sort(out, AnyEffect::Person, &mut leave, &mut after);
             }
             Some(Machine::Host(machine)) => {
                 let mut out = Vec::new();
                 for input in inputs {
                     if let AnyInput::Host(input) = input {
-                        machine.handle(input, time, rng, &mut self.rows, &mut out)?;
+                        machine.handle(input, time, rng, &mut self.rows.view, &mut out)?;
                     }
                 }
-                machine.end_batch(time, rng, &mut self.rows, &mut out)?;
+                machine.end_batch(time, rng, &mut self.rows.view, &mut out)?;
                 sort(out, AnyEffect::Host, &mut leave, &mut after);
             }
             None => {}
