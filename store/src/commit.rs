@@ -4,14 +4,16 @@
 //! take one, and all that is queued behind it (≤ 1,024 operations, ≤ 4 MiB) ─► seal ─► one engine
 //! commit ─► answer each, in order ─► the next group, which has formed meanwhile: no timer
 //! ```
+//! Where nothing is queued, a caller that has nothing else to do writes its batch itself
+//! ([`Committer::commit_here`]): two changes of thread less.
 //!
 //! Rule: what is committed together fails together, and after a failure every later batch is refused:
 //! it may rest on one that is not there. Source: STORE-NOTES, "Shape that works".
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 use crate::batch::{CommitError, Durable, SealedBatch};
@@ -37,11 +39,15 @@ struct Job {
 pub(crate) struct Committer {
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    counts: Arc<Counts>,
+    writer: Arc<Writer>,
 }
 
-#[derive(Default)]
-struct Counts {
+/// Who writes, one group at a time.
+struct Writer {
+    base: Arc<Base>,
+    is_broken: Mutex<bool>,
+    /// Batches that were queued and are not answered.
+    queued: AtomicUsize,
     batches: AtomicU64,
     flushes: AtomicU64,
 }
@@ -50,30 +56,53 @@ impl Committer {
     /// Starts the thread.
     pub(crate) fn start(base: Arc<Base>) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(MAX_QUEUED);
-        let counts = Arc::new(Counts::default());
-        let theirs = Arc::clone(&counts);
-        let run = move || Worker { base, jobs, counts: theirs, held: None }.run();
+        let writer = Arc::new(Writer {
+            base,
+            is_broken: Mutex::new(false),
+            queued: AtomicUsize::new(0),
+            batches: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+        });
+        let theirs = Arc::clone(&writer);
+        let run = move || Worker { writer: theirs, jobs, held: None }.run();
         let thread = thread::Builder::new().name("commit".into()).spawn(run)?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), counts })
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), writer })
     }
 
     /// Queues a batch; blocks while the queue is full.
     pub(crate) fn submit(&self, batch: SealedBatch, answer: Box<dyn FnOnce(Outcome) + Send>) {
         let queue = lock(&self.queue).clone();
         let job = Job { batch, answer };
+        self.writer.queued.fetch_add(1, Ordering::AcqRel);
         let refused = match queue {
             Some(queue) => queue.send(job).err().map(|error| error.0),
             None => Some(job),
         };
         if let Some(job) = refused {
+            self.writer.queued.fetch_sub(1, Ordering::AcqRel);
             (job.answer)(Err(CommitError::Broken));
         }
+    }
+
+    /// Writes a batch on the caller's thread if nothing is queued or being written; gives it back
+    /// otherwise.
+    pub(crate) fn commit_here(&self, batch: SealedBatch) -> Result<Outcome, SealedBatch> {
+        let is_open = lock(&self.queue).is_some();
+        if !is_open || self.writer.queued.load(Ordering::Acquire) > 0 {
+            return Err(batch);
+        }
+        let free = match self.writer.is_broken.try_lock() {
+            Ok(free) => free,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(batch),
+        };
+        Ok(self.writer.write(free, &[&batch]))
     }
 
     /// Batches made durable, and the flushes that it took.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&self.counts.batches), count(&self.counts.flushes))
+        (count(&self.writer.batches), count(&self.writer.flushes))
     }
 
     /// Takes no more, and waits until everything queued is answered.
@@ -90,33 +119,55 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Writer {
+    /// Writes a group as one; what comes after a failure is refused.
+    fn write(&self, mut is_broken: MutexGuard<'_, bool>, group: &[&SealedBatch]) -> Outcome {
+        if *is_broken {
+            return Err(CommitError::Broken);
+        }
+        // A panic in between leaves the store refusing, not half trusted.
+        *is_broken = true;
+        let outcome = self.prepared(group);
+        *is_broken = outcome.is_err();
+        if outcome.is_ok() {
+            let batches = u64::try_from(group.len()).unwrap_or(u64::MAX);
+            self.batches.fetch_add(batches, Ordering::Relaxed);
+            self.flushes.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn prepared(&self, group: &[&SealedBatch]) -> Outcome {
+        let mut preparation = Preparation::new(&self.base);
+        for batch in group {
+            preparation.add(batch)?;
+        }
+        preparation.commit()
+    }
+}
+
 /// The thread, seen from inside.
 struct Worker {
-    base: Arc<Base>,
+    writer: Arc<Writer>,
     jobs: Receiver<Job>,
-    counts: Arc<Counts>,
     /// Taken from the queue, and did not fit the last group.
     held: Option<Job>,
 }
 
 impl Worker {
     fn run(mut self) {
-        let mut is_broken = false;
         while let Some(first) = self.held.take().or_else(|| self.jobs.recv().ok()) {
             let group = self.gather(first);
-            let outcome = if is_broken { Err(CommitError::Broken) } else { self.write(&group) };
-            if outcome.is_ok() {
-                let batches = u64::try_from(group.len()).unwrap_or(u64::MAX);
-                self.counts.batches.fetch_add(batches, Ordering::Relaxed);
-                self.counts.flushes.fetch_add(1, Ordering::Relaxed);
-            }
-            is_broken |= outcome.is_err();
+            let batches: Vec<&SealedBatch> = group.iter().map(|job| &job.batch).collect();
+            let outcome = self.writer.write(lock(&self.writer.is_broken), &batches);
+            let count = group.len();
             for job in group {
                 let outcome = outcome.clone();
                 if catch_unwind(AssertUnwindSafe(|| (job.answer)(outcome))).is_err() {
                     tracing::error!("the answer to a batch panicked");
                 }
             }
+            self.writer.queued.fetch_sub(count, Ordering::AcqRel);
         }
     }
 
@@ -139,13 +190,5 @@ impl Worker {
             }
             group.push(next);
         }
-    }
-
-    fn write(&self, group: &[Job]) -> Outcome {
-        let mut preparation = Preparation::new(&self.base);
-        for job in group {
-            preparation.add(&job.batch)?;
-        }
-        preparation.commit()
     }
 }

@@ -129,7 +129,7 @@ impl Options {
 
 impl Store {
     /// The version of what is stored.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Opens a store, or makes it.
     ///
@@ -178,6 +178,18 @@ impl Store {
         answer: impl FnOnce(Result<Durable, CommitError>) + Send + 'static,
     ) {
         self.committer.submit(batch, Box::new(answer));
+    }
+
+    /// Commits a batch on the caller's thread: for who has nothing else to do meanwhile. `Err` gives
+    /// it back where others are queued or being written: [`Self::commit`] takes it.
+    ///
+    /// # Errors
+    /// The batch, not written.
+    pub fn commit_here(
+        &self,
+        batch: SealedBatch,
+    ) -> Result<Result<Durable, CommitError>, SealedBatch> {
+        self.committer.commit_here(batch)
     }
 
     /// What it uses and has done.

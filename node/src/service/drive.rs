@@ -4,7 +4,8 @@
 //! take ≤ 1,024 inputs → handle each → end_batch → commit
 //! `Now` leaves at once; `After` leaves, in order, when its batch is durable
 //! ```
-//! At most two batches are under way; what comes meanwhile waits in the channel.
+//! At most two batches are under way; what comes meanwhile waits in the channel. Where nothing is
+//! under way and nothing waits, the loop writes its batch itself.
 //! A batch of which nobody is told anything rides in the next one, or goes alone after 100 ms: a
 //! crash may lose it without harm.
 //! Source: ARCHITECTURE, "The contract", "Threads and tasks".
@@ -51,6 +52,11 @@ pub(super) trait Driven: Send + 'static {
         at: (Time, &mut dyn CryptoRng, &mut dyn Rows),
         out: &mut Vec<Output<Self::Effect>>,
     ) -> Result<(), RowsError>;
+
+    /// Does what may be done ahead while nothing waits; whether there may be more.
+    fn rest(&mut self, _rng: &mut dyn CryptoRng) -> bool {
+        false
+    }
 
     /// Carries an output out; a time to be woken at is returned.
     fn leave(&mut self, effect: Self::Effect) -> Option<WakeAt>;
@@ -162,6 +168,9 @@ impl<D: Driven> Loop<D> {
                 if self.ending && waiting.is_empty() && self.under_way.is_empty() {
                     return Ok(());
                 }
+                if self.under_way.is_empty() && self.feed.gate.is_empty() {
+                    while self.machine.rest(&mut system_rng()) && self.feed.gate.is_empty() {}
+                }
                 match events.recv_timeout(self.patience(full)) {
                     Ok(event) => self.event(event, &mut waiting)?,
                     Err(RecvTimeoutError::Timeout) => {}
@@ -229,26 +238,37 @@ impl<D: Driven> Loop<D> {
     fn commit(&mut self, mut after: Vec<D::Effect>) -> Result<(), Error> {
         self.lazy = None;
         let failed = |error: RowsError| Error::Inner(error.to_string());
-        let sealed = self.view.take().map_err(failed)?;
-        match sealed {
-            Some(sealed) => {
-                let number = sealed.number();
-                self.under_way.push_back((number, after));
-                let sender = self.feed.sender.clone();
-                self.store.commit(sealed, move |result| {
-                    let event = match result {
-                        Ok(_) => Event::Durable(number),
-                        Err(error) => Event::Failed(error.to_string()),
-                    };
-                    let _ = sender.send(event);
-                });
-            }
+        let Some(sealed) = self.view.take().map_err(failed)? else {
             // Nothing was written: it leaves behind the batches before it.
-            None => match self.under_way.back_mut() {
+            match self.under_way.back_mut() {
                 Some((_, effects)) => effects.append(&mut after),
                 None => after.into_iter().for_each(|effect| self.leave(effect)),
-            },
-        }
+            }
+            return Ok(());
+        };
+        let number = sealed.number();
+        let is_alone = self.under_way.is_empty() && self.feed.gate.is_empty();
+        self.under_way.push_back((number, after));
+        let sealed = if is_alone {
+            match self.store.commit_here(sealed) {
+                Ok(Ok(_)) => {
+                    self.durable(number);
+                    return Ok(());
+                }
+                Ok(Err(error)) => return Err(Error::Inner(error.to_string())),
+                Err(sealed) => sealed,
+            }
+        } else {
+            sealed
+        };
+        let sender = self.feed.sender.clone();
+        self.store.commit(sealed, move |result| {
+            let event = match result {
+                Ok(_) => Event::Durable(number),
+                Err(error) => Event::Failed(error.to_string()),
+            };
+            let _ = sender.send(event);
+        });
         Ok(())
     }
 

@@ -33,6 +33,11 @@ impl Gate {
         free
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) == 0
+    }
+
     /// Gives places back.
     pub(super) fn leave(&self, count: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,5 +57,7 @@ mod tests {
         assert!(gate.try_enter() && !gate.try_enter());
         gate.leave(1);
         assert!(gate.try_enter());
+        gate.leave(2);
+        assert!(gate.is_empty());
     }
 }

@@ -136,6 +136,10 @@ impl Driven for Work {
         self.machine.end_batch(now, rng, rows, out)
     }
 
+    fn rest(&mut self, rng: &mut dyn CryptoRng) -> bool {
+        self.machine.rest(rng)
+    }
+
     fn leave(&mut self, effect: Effect) -> Option<WakeAt> {
         match effect {
             Effect::Network(output) => self.network.output(output),

@@ -12,6 +12,9 @@ use crate::machine::LinkId;
 use crate::rows::outbox::{Carried, HostWord, OutboxRow};
 use crate::time::{Millis, UnixMillis};
 
+/// The longest that a line waits before it leaves (PROTOCOL §7, "Delivery receipts").
+const LONGEST_DELAY: Millis = Millis::from_secs(60);
+
 /// A line that is under way: on a direct stream, or asked of a host.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -40,6 +43,11 @@ pub(super) struct Lane {
     pub(super) moved_at: Option<Millis>,
 }
 
+/// Whether a line may leave. Nothing waits longer than a minute: the clock was set back then.
+pub(super) fn is_due(row: &OutboxRow, wall: UnixMillis) -> bool {
+    row.not_before <= wall || row.not_before.since(wall) > LONGEST_DELAY
+}
+
 impl Lane {
     pub(super) fn add(&mut self, number: u64, row: OutboxRow) {
         self.by_message.insert(row.message, number);
@@ -61,6 +69,22 @@ impl Lane {
             self.by_message.remove(&row.message);
         }
         Some(row)
+    }
+
+    /// A receipt that was never encrypted, waits, and leaves by then.
+    pub(super) fn receipt_until(&mut self, latest: UnixMillis) -> Option<(u64, &mut OutboxRow)> {
+        let waits = |number: &u64| self.waiting.contains(number);
+        let number = *self.delayed.keys().rev().find(|number| waits(number))?;
+        let row = self.lines.get_mut(&number)?;
+        let is_new = row.session.is_none() && row.words.is_empty();
+        (is_new && row.not_before <= latest).then_some((number, row))
+    }
+
+    /// How long it is until the next receipt is due.
+    pub(super) fn next_delayed(&self, wall: UnixMillis) -> Option<Millis> {
+        let waits = |(number, _): &(&u64, &UnixMillis)| self.waiting.contains(number);
+        let delayed = self.delayed.iter().filter(waits);
+        delayed.map(|(_, at)| at.since(wall)).filter(|wait| wait.0 > 0).min()
     }
 
     pub(super) fn is_idle(&self) -> bool {

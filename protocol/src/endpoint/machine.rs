@@ -241,6 +241,13 @@ impl Endpoint {
         }
     }
 
+    /// For a moment in which nothing waits: computes ahead what a next message needs (the sending
+    /// half of a DH step, PROTOCOL §4). Nothing that is stored changes. Returns whether there may be
+    /// more to do; a driver need never call it.
+    pub fn rest(&mut self, rng: &mut dyn CryptoRng) -> bool {
+        self.sessions.prepare(rng)
+    }
+
     /// Ends a batch: one receipt for all that was recorded, what can leave leaves, the sessions and
     /// the changes are written once.
     ///

@@ -10,7 +10,7 @@ use super::repair::note_missing;
 use super::{Change, MessageState, Step, StepKind};
 use crate::content::Content;
 use crate::id::{HostId, MessageId};
-use crate::limits::MAX_PARENTS;
+use crate::limits::{MAX_PARENTS, MAX_RECORD_AHEAD};
 use crate::rows::RowsError;
 use crate::rows::message::{
     CONVERSATIONS, ConversationRow, MESSAGES, MessageKey, MessageRow, TIMELINE,
@@ -62,7 +62,8 @@ impl Endpoint {
             body: ByteBuf::from(content.body),
             sent_at: content.sent_at,
             received_at: Some(wall),
-            order: content.sent_at.0,
+            // A clock far ahead must not move what is written after it.
+            order: content.sent_at.min(wall.saturating_add(MAX_RECORD_AHEAD)).0,
             parents: content.parents,
             state: MessageState::Received,
             reason: None,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_bytes::ByteBuf;
 
 use super::hosts::Way;
-use super::lane::Flight;
+use super::lane::{Flight, is_due};
 use super::links::{Asked, pages};
 use super::machine::{Cx, Endpoint};
 use super::sessions::EncryptFailure;
@@ -20,7 +20,7 @@ use crate::conversation::Mode;
 use crate::crypto::hash;
 use crate::envelope::{Bucket, Envelope, revoke_hash, seal, sealed_message_length};
 use crate::id::{AccountId, DeviceId, MessageId, QueueId, SessionId};
-use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT};
+use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT, MAX_RECEIPT_IDS, RECEIPT_WAITS};
 use crate::machine::LinkId;
 use crate::rows::RowsError;
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
@@ -156,20 +156,53 @@ impl Endpoint {
         }
     }
 
-    /// One receipt content for up to 64 messages that this batch recorded.
+    /// Receipts for what this batch recorded: up to 64 messages in one, added to one that waits and
+    /// leaves no later where there is room.
     pub(super) fn write_receipts(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         for (device, (longest, ids)) in core::mem::take(&mut self.receipts) {
             let Some(account) = self.owners.get(&device).copied() else { continue };
             let drawn = u64::from(u32::from_le_bytes(cx.random()));
-            let delay = Millis(drawn.checked_rem(longest.0).unwrap_or(0));
+            let delay = match longest {
+                RECEIPT_WAITS => longest,
+                _ => Millis(drawn.checked_rem(longest.0).unwrap_or(0)),
+            };
+            let ids = self.join_receipt(cx, device, (delay, ids))?;
             for page in pages(&ids) {
                 let body = Receipt(page.to_vec()).to_bytes();
                 let content = self.content(cx, account, Kind::RECEIPT, body);
                 let line = made_line(&content)?;
+                let is_full = page.len() == MAX_RECEIPT_IDS && longest == RECEIPT_WAITS;
+                let delay = if is_full { Millis(0) } else { delay };
                 self.queue(cx, device, NewLine { delay, ..line })?;
             }
         }
         Ok(())
+    }
+
+    /// Adds to a receipt that waits, if one leaves no later and has room for all; returns what did
+    /// not fit.
+    fn join_receipt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        (delay, ids): (Millis, Vec<MessageId>),
+    ) -> Result<Vec<MessageId>, RowsError> {
+        let latest = cx.now.wall.saturating_add(delay);
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(ids) };
+        let Some((number, row)) = lane.receipt_until(latest) else { return Ok(ids) };
+        let Carried::Content(bytes) = &row.carried else { return Ok(ids) };
+        let Ok(mut content) = Content::from_bytes(bytes) else { return Ok(ids) };
+        let Ok(Receipt(mut all)) = Receipt::from_bytes(&content.body) else { return Ok(ids) };
+        all.extend(ids.iter().filter(|id| !all.contains(id)).copied().collect::<Vec<_>>());
+        if all.len() > MAX_RECEIPT_IDS {
+            return Ok(ids);
+        }
+        content.body = Receipt(all).to_bytes();
+        let bytes = content.to_bytes().map_err(|error| RowsError(error.to_string()))?;
+        row.carried = Carried::Content(ByteBuf::from(bytes));
+        save(cx.rows, &OUTBOX, &line_key(device, number), row)?;
+        self.to_pump.insert(device);
+        Ok(Vec::new())
     }
 
     /// Lets leave what can leave: on a direct stream; at the hosts where there is none, or where it
@@ -217,7 +250,7 @@ impl Endpoint {
                 let first = matches!(row.carried, Carried::FirstContact { .. });
                 let ways = if first { first_ways } else { ways };
                 let lacks = |way: &Way| !row.words.iter().any(|word| word.host == way.host);
-                row.not_before <= wall && (direct.is_some() || ways.iter().any(lacks))
+                is_due(row, wall) && (direct.is_some() || ways.iter().any(lacks))
             })
         };
         let numbers: Vec<u64> = lane.waiting.iter().filter(ready).take(room).copied().collect();
@@ -286,9 +319,7 @@ impl Endpoint {
         let has_hosts = !self.hosts_of(device).1.is_empty();
         let (wall, now) = (cx.now.wall, cx.now.since_start);
         let Some(lane) = self.lanes.get(&device) else { return };
-        let delayed = lane.delayed.values().map(|at| at.since(wall));
-        let delayed = delayed.filter(|wait| wait.0 > 0).min();
-        let mut next = delayed.map(|wait| now.saturating_add(wait));
+        let mut next = lane.next_delayed(wall).map(|wait| now.saturating_add(wait));
         if direct && has_hosts {
             let unasked = lane.flying.values().find(|flight| flight.asked.is_empty());
             let grace = unasked.map(|flight| flight.since.saturating_add(DIRECT_GRACE));

@@ -1,8 +1,9 @@
 //! The Double Ratchet with header encryption.
 //!
 //! Source: Signal, "The Double Ratchet Algorithm", §4 (header encryption); PROTOCOL §4. One thing
-//! differs: the sending half of a DH step is computed when the next message is encrypted, so that
-//! receiving needs no randomness and stays cheap.
+//! differs: the sending half of a DH step is computed when the next message is encrypted, or ahead
+//! of it in an idle moment ([`EcRatchet::prepare`]), so that receiving needs no randomness and stays
+//! cheap.
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ struct HeaderChain {
 pub(super) struct EcRatchet {
     root: Secret<32>,
     own: DhSecret,
+    own_public: DhPublic,
     theirs: Option<DhPublic>,
     sending: Option<HeaderChain>,
     receiving: Option<HeaderChain>,
@@ -38,9 +40,22 @@ pub(super) struct EcRatchet {
     missing: u32,
     /// The peer has answered; the next message begins a new sending chain.
     step_due: bool,
+    /// That chain, where there was time to compute it; never stored.
+    #[serde(skip)]
+    prepared: Option<Prepared>,
 }
 
-opaque_debug!(HeaderChain, EcRatchet);
+/// The sending half of a DH step, computed ahead.
+#[derive(Clone)]
+struct Prepared {
+    own: DhSecret,
+    own_public: DhPublic,
+    root: Secret<32>,
+    chain: Secret<32>,
+    next: Secret<32>,
+}
+
+opaque_debug!(HeaderChain, EcRatchet, Prepared);
 
 /// Where a header opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +105,7 @@ impl EcRatchet {
         let [root, chain, next] = root_step(&root, &shared);
         Ok(Self {
             root,
+            own_public: own.public(),
             own,
             theirs: Some(prekey),
             sending: Some(HeaderChain { header, chain: Chain::new(chain) }),
@@ -100,11 +116,12 @@ impl EcRatchet {
             chains: 0,
             missing: 0,
             step_due: false,
+            prepared: None,
         })
     }
 
     /// The side that answers: it sends only after it has received.
-    pub(super) const fn responder(
+    pub(super) fn responder(
         root: Secret<32>,
         next_receiving_header: Secret<32>,
         next_sending_header: Secret<32>,
@@ -112,6 +129,7 @@ impl EcRatchet {
     ) -> Self {
         Self {
             root,
+            own_public: prekey.public(),
             own: prekey,
             theirs: None,
             sending: None,
@@ -122,6 +140,7 @@ impl EcRatchet {
             chains: 0,
             missing: 0,
             step_due: false,
+            prepared: None,
         }
     }
 
@@ -143,23 +162,41 @@ impl EcRatchet {
         if self.step_due {
             self.sending_step(rng)?;
         }
-        let (dh, pn) = (self.own.public(), self.previous);
+        let (dh, pn) = (self.own_public, self.previous);
         let sending = self.sending.as_mut().ok_or(EncryptError::NothingReceived)?;
         let n = sending.chain.n();
         let key = sending.chain.step(KeyKind::Ec).map_err(|_| EncryptError::WaitingForPeer)?;
         Ok((key, sending.header.clone(), EcHeader { dh, pn, n }))
     }
 
-    fn sending_step(&mut self, rng: &mut dyn CryptoRng) -> Result<(), EncryptError> {
+    /// Computes the sending half of a step that is due, if it is not yet; whether it was.
+    pub(super) fn prepare(&mut self, rng: &mut dyn CryptoRng) -> bool {
+        if !self.step_due || self.prepared.is_some() {
+            return false;
+        }
+        self.prepared = self.computed_step(rng).ok();
+        self.prepared.is_some()
+    }
+
+    fn computed_step(&self, rng: &mut dyn CryptoRng) -> Result<Prepared, EncryptError> {
         let theirs = self.theirs.ok_or(EncryptError::NothingReceived)?;
         let own = DhSecret::random(rng);
         let shared = own.agree(&theirs).map_err(|_| EncryptError::PeerKey)?;
         let [root, chain, next] = root_step(&self.root, &shared);
+        Ok(Prepared { own_public: own.public(), own, root, chain, next })
+    }
+
+    fn sending_step(&mut self, rng: &mut dyn CryptoRng) -> Result<(), EncryptError> {
+        let step = match self.prepared.take() {
+            Some(step) => step,
+            None => self.computed_step(rng)?,
+        };
         self.previous = self.sending.as_ref().map_or(0, |sending| sending.chain.n());
-        let header = core::mem::replace(&mut self.next_sending_header, next);
-        self.sending = Some(HeaderChain { header, chain: Chain::new(chain) });
-        self.root = root;
-        self.own = own;
+        let header = core::mem::replace(&mut self.next_sending_header, step.next);
+        self.sending = Some(HeaderChain { header, chain: Chain::new(step.chain) });
+        self.root = step.root;
+        self.own = step.own;
+        self.own_public = step.own_public;
         self.step_due = false;
         Ok(())
     }
@@ -243,6 +280,7 @@ impl EcRatchet {
         self.chains = self.chains.checked_add(1).ok_or(OpenError::TooFarAhead)?;
         self.missing = 0;
         self.step_due = true;
+        self.prepared = None;
         Ok(())
     }
 }

@@ -157,6 +157,12 @@ impl Session {
         self.kem.sending_n().saturating_sub(answered)
     }
 
+    /// Computes what the next message needs ahead of it, in an idle moment; whether there was
+    /// anything to compute. Nothing that is stored changes.
+    pub fn prepare(&mut self, rng: &mut dyn CryptoRng) -> bool {
+        self.ec.prepare(rng)
+    }
+
     /// Encrypts `content` into a message of exactly `length` bytes.
     ///
     /// # Errors

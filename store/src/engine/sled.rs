@@ -3,7 +3,7 @@
 //! | rule | because |
 //! |---|---|
 //! | `flush()`, then our own `fdatasync` of `db` | sled's flush stops short of the drive |
-//! | 8 MiB segments, values over 16 KiB cut ([`super::pieces`]) | so that `blobs/`, never synced, stays empty |
+//! | 2 MiB segments, values over 16 KiB cut ([`super::pieces`]) | so that `blobs/`, never synced, stays empty |
 //! | `snap.*.generating` deleted before opening | a kill in a snapshot leaves one that bars every open |
 //! | opened on its own thread, every call under `catch_unwind` | corruption shows as panics |
 //! | broken after the first error, reads too | memory may then be ahead of the disk |
@@ -31,8 +31,9 @@ use super::{Engine, EngineError, EngineStats, is_empty};
 use crate::batch::{Batch, Durable};
 use crate::space;
 
-/// Fixed when the folder is made; another size does not open (STORE-NOTES).
-const SEGMENT_BYTES: usize = 8 << 20;
+/// Fixed when the folder is made. A quarter of it is what one page may hold, which must exceed a leaf
+/// of 17 values of 16 KiB; the log is written through buffers of it, so more costs memory.
+const SEGMENT_BYTES: usize = 2 << 20;
 /// Where pieces of cut values are.
 const PIECES: &str = "_pieces";
 /// How often a cut value is read again when it was overwritten meanwhile; each time needs a whole
@@ -72,7 +73,7 @@ impl SledEngine {
         tables: &[&'static str],
     ) -> Result<Self, EngineError> {
         let config =
-            Config::new().path(&folder).segment_size(SEGMENT_BYTES).cache_capacity(cache_bytes);
+            Config::new().path(&folder).segment_size(segment(&folder)).cache_capacity(cache_bytes);
         let db = config.open().map_err(from_sled)?;
         let pieces = db.open_tree(PIECES).map_err(from_sled)?;
         let mut trees = BTreeMap::new();
@@ -235,6 +236,15 @@ impl Engine for SledEngine {
         let free_bytes = Some(space::of(&self.folder)?.free);
         Ok(EngineStats { bytes, free_bytes })
     }
+}
+
+/// The size of the segments of a folder: that of its making, which sled keeps in `conf`; another one
+/// does not open.
+fn segment(folder: &Path) -> usize {
+    let kept = fs::read(folder.join("conf")).unwrap_or_default();
+    let kept = String::from_utf8_lossy(&kept);
+    let size = kept.lines().find_map(|line| line.strip_prefix("segment_size: ")?.parse().ok());
+    size.filter(|size: &usize| size.is_power_of_two()).unwrap_or(SEGMENT_BYTES)
 }
 
 type Within<T> = ConflictableTransactionResult<T, EngineError>;

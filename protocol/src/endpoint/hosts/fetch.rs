@@ -6,7 +6,7 @@ use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::receive::Taken;
 use crate::envelope::Envelope;
 use crate::id::OwnerKey;
-use crate::limits::MAX_ACK_IDS;
+use crate::limits::{MAX_ACK_IDS, RECEIPT_WAITS};
 use crate::machine::LinkId;
 use crate::rows::RowsError;
 use crate::rows::host::{OWN_HOSTS, OwnHostRow};
@@ -26,10 +26,11 @@ pub(in crate::endpoint) enum Arrival {
 }
 
 impl Arrival {
-    /// The longest delay of a receipt.
+    /// The longest delay of a receipt. On a direct stream it waits only for company: it tells when a
+    /// message came in any case.
     pub(in crate::endpoint) const fn receipt_delay(self) -> Millis {
         match self {
-            Self::Direct(_) => Millis(0),
+            Self::Direct(_) => RECEIPT_WAITS,
             Self::Pushed => Millis::from_secs(3),
             Self::Fetched => Millis::from_secs(60),
         }

@@ -8,7 +8,7 @@
 
 mod skipped;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
@@ -89,6 +89,8 @@ impl Cached {
 #[derive(Default)]
 pub struct Sessions {
     devices: BTreeMap<DeviceId, Cached>,
+    /// Where a message was opened since somebody last had time.
+    opened: BTreeSet<(DeviceId, SessionId)>,
 }
 
 impl Sessions {
@@ -221,6 +223,7 @@ impl Sessions {
         live.changed = true;
         cached.pair_changed |= pair.skip(position.skips(), now);
         cached.pair_changed |= pair.heard(message.session, now);
+        self.opened.insert((device, message.session));
         Ok(message)
     }
 
@@ -258,6 +261,18 @@ impl Sessions {
         pair.skip(position.skips(), now);
         pair.heard(id, now);
         Ok(OpenedMessage { new_session: true, ..opened })
+    }
+
+    /// Computes ahead what the next message of one session needs; whether there was one. For idle
+    /// moments: nothing that is stored changes.
+    pub fn prepare(&mut self, rng: &mut dyn CryptoRng) -> bool {
+        while let Some((device, session)) = self.opened.pop_first() {
+            let live = self.devices.get_mut(&device).and_then(|cached| cached.find(session));
+            if live.is_some_and(|live| live.row.session.prepare(rng)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Encrypts a content into a message of exactly `length` bytes.
@@ -440,6 +455,7 @@ impl Sessions {
     /// Forgets the cache, with what was not flushed: the batch that it belonged to was dropped.
     pub fn discard(&mut self) {
         self.devices.clear();
+        self.opened.clear();
     }
 
     fn load(&mut self, rows: &dyn ReadRows, device: DeviceId) -> Result<&mut Cached, RowsError> {

@@ -136,6 +136,11 @@ impl World {
 
     pub(super) fn step(&mut self) {
         let from = self.below(2);
+        if self.chance(30) {
+            let before = encoded(&self.ends[from].session);
+            self.ends[from].session.prepare(&mut self.rng);
+            assert_eq!(encoded(&self.ends[from].session), before, "what is stored changed");
+        }
         self.now = self.now.saturating_add(crate::time::Millis::from_minutes(20));
         if self.chance(40) {
             self.send_text(from);
