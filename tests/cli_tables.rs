@@ -118,3 +118,27 @@ fn an_error_that_cannot_be_written_keeps_its_number() {
 
     assert_eq!(status.code(), Some(2));
 }
+
+#[test]
+fn the_default_configuration_documents_every_key_and_needs_no_home() {
+    let text = said(bare().args(["config", "print", "--default"]).output().unwrap());
+    let json = said(bare().args(["config", "print", "--default", "--json"]).output().unwrap());
+
+    assert!(
+        text.stdout.contains("# how long a message lives: 1h to 30d\nlife = \"14d\"\n"),
+        "{text:?}"
+    );
+    assert_eq!(json.json()["node"]["network"], "main");
+}
+
+#[test]
+fn completions_the_manual_and_the_unit_come_from_the_same_source() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = said(bare().args(["completions", shell]).output().unwrap());
+        assert!(said.stdout.contains("godwit") && said.stdout.contains("mailbox"), "{shell}");
+    }
+    let manual = said(bare().args(["completions", "man"]).output().unwrap());
+    assert!(manual.stdout.contains(".TH godwit"), "{manual:?}");
+    let unit = said(bare().args(["service", "print"]).output().unwrap());
+    assert!(unit.stdout.contains("Type=notify\n"), "{unit:?}");
+}

@@ -86,8 +86,43 @@ fn of_two_living_copies_one_stands_down() {
         if told[0].contains(&"two_homes".to_owned()) { (twin, b) } else { (b, twin) };
     let text = OutgoingText { to: "Alice".to_owned(), text: "no".to_owned(), id: None };
     let Reply::Sent(sent) = reply(&mut world, rests, Command::Send(vec![text])) else { panic!() };
-    assert_eq!(sent[0].as_ref().unwrap_err().code.as_str(), "E_TWO_HOMES");
+    assert_eq!(sent[0].as_ref().unwrap().state.as_str(), "queued");
     they_talk(&mut world, [a, stays]);
+}
+
+#[test]
+fn a_blocked_contact_is_not_heard_and_talks_again_afterwards() {
+    for away in [false, true] {
+        let (mut world, _, people) = friends(6);
+        let [a, b] = people;
+        they_talk(&mut world, people);
+        let who = account_text(&world.account(a).unwrap());
+        if away {
+            world.kill(a);
+        }
+        reply(&mut world, b, Command::Block { who: who.clone() });
+        let text = OutgoingText { to: who.clone(), text: "no".to_owned(), id: None };
+        let Reply::Sent(sent) = reply(&mut world, b, Command::Send(vec![text])) else { panic!() };
+        assert_eq!(sent[0].as_ref().unwrap_err().code.as_str(), "E_NO_CONTACT");
+        world.run_for(MINUTE).unwrap();
+        if away {
+            world.start(a).unwrap();
+        }
+        send(&mut world, a, b, "while blocked");
+        world.run_for(MINUTE.saturating_mul(10)).unwrap();
+        let told = received(&world, b);
+
+        reply(&mut world, b, Command::Unblock { who });
+        world.run_for(MINUTE).unwrap();
+        send(&mut world, a, b, "again");
+        send(&mut world, b, a, "welcome");
+        world.run_for(MINUTE).unwrap();
+
+        assert_eq!(received(&world, b), [told.as_slice(), &["again".to_owned()]].concat());
+        assert_eq!(received(&world, a).last().unwrap(), "welcome");
+        world.run_for(Millis::from_hours(30)).unwrap();
+        assert_eq!(received(&world, b).len(), told.len() + 1, "heard while blocked");
+    }
 }
 
 #[test]

@@ -152,3 +152,31 @@ fn both_end_with_0_while_they_talk() {
         assert_eq!(node.child.take().unwrap().wait().unwrap().code(), Some(0));
     }
 }
+
+#[test]
+fn both_see_one_safety_number_and_a_blocked_friend_is_not_heard() {
+    let (alice, bob) = friends();
+    let number = |node: &Node, who: &str| {
+        let shown = node.ok(&["contact", "verify", who, "--json"]).json();
+        (shown["safety_number"].as_str().unwrap().to_owned(), shown["verified"].clone())
+    };
+    assert_eq!(number(&alice, "bob"), number(&bob, "alice"));
+    assert_eq!(number(&alice, "bob").1, false);
+    alice.ok(&["contact", "verify", "bob", "--matches"]);
+    assert_eq!(number(&alice, "bob").1, true);
+    assert_eq!(alice.ok(&["contact", "show", "bob", "--json"]).json()["devices"][0]["peer_id"], {
+        bob.ok(&["status", "--json"]).json()["peer_id"].clone()
+    });
+
+    bob.ok(&["contact", "block", "alice"]);
+    bob.place.run(["send", "alice", "hi"]).is_refused("E_NO_CONTACT", 1);
+    alice.ok(&["send", "bob", "do you hear me?"]);
+    alice.place.run(["status", "--check"]);
+    bob.ok(&["contact", "unblock", "alice"]);
+    alice.until("they are friends", |alice| {
+        alice.ok(&["send", "bob", "now?"]);
+        bob.received().iter().any(|text| text == "now?")
+    });
+    bob.ok(&["send", "alice", "yes", "--wait", "delivered", "--timeout", "60s"]);
+    assert!(!bob.received().iter().any(|text| text == "do you hear me?"));
+}

@@ -20,6 +20,8 @@ use godwit_protocol::endpoint::{Code, Refusal};
 
 /// Done.
 pub(crate) const DONE: u8 = 0;
+/// Refused or failed, or a warning that was asked about.
+pub(crate) const REFUSED: u8 = 1;
 /// A second signal, or a node that did not end in time.
 pub(crate) const FORCED: u8 = 3;
 
@@ -32,7 +34,7 @@ pub(crate) const fn number(code: Code) -> u8 {
         Code::NotYet | Code::Busy => 75,
         Code::PassphraseNeeded | Code::PassphraseWrong | Code::Permission => 77,
         Code::NoHome | Code::HomeVersion | Code::Config => 78,
-        _ => 1,
+        _ => REFUSED,
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `command` | one file a verb: its arguments, its call, both of its outputs |
 //! | `output` | text, JSON, and the only way to print what somebody else wrote |
 //! | `node`, `feed` | the running node: its acts, and its events without an end |
+//! | `background` | a node that goes on when the command ends |
 //! | `exit` | the exit-code table |
 //! | `passphrase`, `place` | where a passphrase and the home come from |
 //!
@@ -14,6 +15,7 @@
 
 mod actors;
 mod arguments;
+mod background;
 mod command;
 mod exit;
 mod feed;

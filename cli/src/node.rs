@@ -71,6 +71,18 @@ impl Node {
         self.client.post("/v1/contacts/remove", &json!({"who": who})).await
     }
 
+    pub(crate) async fn block_contact(&mut self, who: &str) -> Answer {
+        self.client.post("/v1/contacts/block", &json!({"who": who})).await
+    }
+
+    pub(crate) async fn unblock_contact(&mut self, who: &str) -> Answer {
+        self.client.post("/v1/contacts/unblock", &json!({"who": who})).await
+    }
+
+    pub(crate) async fn verify_contact(&mut self, who: &str, matches: bool) -> Answer {
+        self.client.post("/v1/contacts/verify", &json!({"who": who, "matches": matches})).await
+    }
+
     pub(crate) async fn invite(&mut self) -> Answer {
         self.client.post("/v1/contacts/invite", &json!({})).await
     }

@@ -23,6 +23,9 @@ pub enum Error {
     /// The store does not open, or says that its bytes are damaged.
     #[error("the store is damaged: {0}")]
     StoreDamaged(String),
+    /// The store was written by another version of this program.
+    #[error("{0}")]
+    StoreVersion(String),
     /// The disk, the socket or the network refused.
     #[error("{0}")]
     Io(String),
@@ -49,6 +52,11 @@ impl From<Error> for Refusal {
                 Code::StoreDamaged,
                 message,
                 "keep a copy of the home before anything else",
+            ),
+            Error::StoreVersion(_) => Self::new(
+                Code::HomeVersion,
+                message,
+                "run the version of godwit that made this home, or choose another --home",
             ),
             Error::Io(_) => {
                 Self::new(Code::Io, message, "free space or mend the disk, then repeat")

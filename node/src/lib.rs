@@ -22,4 +22,5 @@ mod node;
 mod room;
 pub mod service;
 
-pub use node::{Handle, Node};
+pub use godwit_store::CheckReport;
+pub use node::{Handle, Node, check_store};

@@ -12,7 +12,7 @@ use godwit_protocol::mailbox::host::{Admission, HostSetup};
 use godwit_protocol::rows;
 use godwit_protocol::rows::home::{ADDRESSES, HOME};
 use godwit_protocol::rows::typed::load;
-use godwit_store::{DataKey, OpenError, Options, Place, Store};
+use godwit_store::{CheckReport, DataKey, OpenError, Options, Place, Store};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -151,8 +151,9 @@ impl Node {
         let socket = home.socket_path()?;
         let reader = store.reader();
         let clock = Clock::start();
-        let own = chain.map(|chain| chain.account());
-        let api = Api { own, messenger, mailbox, store, reader, network, clock, facts, room };
+        let own = chain.as_ref().map(Chain::account);
+        let api =
+            Api { own, chain, messenger, mailbox, store, reader, network, clock, facts, room };
         let api = Arc::new(api);
         let serving = control::serve(&socket, Arc::clone(&api))?;
         Ok(Handle { home, socket, api, serving, watching, ended })
@@ -208,6 +209,17 @@ impl Handle {
     }
 }
 
+/// Reads every row of a home's store, without starting a node; nothing is changed.
+///
+/// # Errors
+/// [`Error`] if the store does not open at all.
+pub fn check_store(home: &OpenHome) -> Result<CheckReport, Error> {
+    if !home.store_path().exists() {
+        return Ok(CheckReport::default());
+    }
+    Ok(open_store(home, &home.config)?.check())
+}
+
 /// Those of a person and those of a host: a home may become both.
 fn all_tables() -> Vec<&'static rows::Table> {
     let mut tables = rows::tables();
@@ -227,6 +239,7 @@ fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
     };
     Store::open(Options { place, tables: all_tables() }).map_err(|error| match error {
         OpenError::Io(_) | OpenError::Random => Error::Io(error.to_string()),
+        OpenError::Version { .. } => Error::StoreVersion(error.to_string()),
         _ => Error::StoreDamaged(error.to_string()),
     })
 }

@@ -200,7 +200,7 @@ limits! {
     RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
     /// The longest wait before a failed dial is repeated (PROTOCOL §7).
     RETRY_LAST: Millis = Millis::from_secs(30), "ms";
-    /// A receipt on a direct stream waits this long for others to go with it.
+    /// A receipt on a direct stream waits this long for others to go with it (decision 0005).
     RECEIPT_WAITS: Millis = Millis(5), "ms";
     /// The same envelope is receipted again at most once in this time (PROTOCOL §7).
     RECEIPT_AGAIN: Millis = Millis::from_hours(12), "ms";

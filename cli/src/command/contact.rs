@@ -6,7 +6,7 @@ use crate::exit::Failure;
 use crate::node::Node;
 use crate::output::{self, Format, text};
 
-/// The address book: add, accept, list, show, rename, remove, invite
+/// The address book: add, accept, list, show, rename, remove, block, verify, invite
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = false)]
 pub(crate) struct Args {
@@ -55,6 +55,24 @@ enum Act {
         /// Who
         who: String,
     },
+    /// Hear a contact no more; it is not told
+    Block {
+        /// Who
+        who: String,
+    },
+    /// Hear a blocked contact again
+    Unblock {
+        /// Who
+        who: String,
+    },
+    /// Show the safety number, to compare it with the one that they see
+    Verify {
+        /// Who
+        who: String,
+        /// They see the same number
+        #[arg(long)]
+        matches: bool,
+    },
     /// Make a link that is good for one stranger, accepted at once
     Invite,
 }
@@ -69,6 +87,9 @@ pub(crate) async fn run(args: Args, node: &mut Node, format: Format) -> Result<(
         Act::Show { who } => node.contact(&who).await?,
         Act::Rename { who, name } => node.rename_contact(&who, &name).await?,
         Act::Remove { who } => node.remove_contact(&who).await?,
+        Act::Block { who } => node.block_contact(&who).await?,
+        Act::Unblock { who } => node.unblock_contact(&who).await?,
+        Act::Verify { who, matches } => node.verify_contact(&who, matches).await?,
     };
     match format {
         Format::Json => output::object(&contact)?,
@@ -116,7 +137,7 @@ async fn invite(node: &mut Node, format: Format) -> Result<(), Failure> {
 
 fn render(contact: &Value) -> String {
     let mut pairs = Vec::new();
-    for key in ["name", "account", "state", "verified", "reason", "text"] {
+    for key in ["name", "account", "state", "verified", "safety_number", "reason", "text"] {
         let value = text::field(contact, key);
         if !value.is_empty() {
             pairs.push((key, value));

@@ -26,6 +26,9 @@ enum Act {
         /// Until then
         #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]
         expires: Millis,
+        /// Draw the link as a QR code as well
+        #[arg(long)]
+        qr: bool,
     },
     /// Show who keeps a mailbox here and how full it is
     List,
@@ -39,12 +42,16 @@ enum Act {
 /// Carries it out.
 pub(crate) async fn run(args: Args, node: &mut Node, format: Format) -> Result<(), Failure> {
     match args.act {
-        Act::Invite { uses, expires } => {
+        Act::Invite { uses, expires, qr } => {
             let invite = node.host_invite(uses, expires).await?;
             match format {
                 Format::Json => output::object(&invite)?,
                 Format::Text => {
-                    output::line(&text::field(&invite, "link"))?;
+                    let link = text::field(&invite, "link");
+                    output::line(&link)?;
+                    if let Some(drawn) = qr.then(|| output::qr::code(&link)).flatten() {
+                        output::line(&drawn)?;
+                    }
                     output::talk(&format!("good for {uses} persons, {}", format_duration(expires)));
                 }
             }

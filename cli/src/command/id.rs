@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::exit::Failure;
 use crate::node::Node;
-use crate::output::{self, Format, text};
+use crate::output::{self, Format, qr, text};
 
 /// Show your own contact link
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Add this device's present addresses, for someone in the room (needs the running node)
     #[arg(long)]
     here: bool,
+    /// Draw the link as a QR code as well
+    #[arg(long)]
+    qr: bool,
 }
 
 /// Prints the card of the home.
@@ -36,8 +39,12 @@ pub(crate) async fn run(args: &Args, home: &Path, format: Format) -> Result<(), 
             pairs.extend(card.device.map(|device| ("device", device)));
             pairs.extend(card.name.map(|name| ("name", name)));
             pairs.extend(account.is_none().then_some(("host", card.host)));
+            let drawn = args.qr.then(|| qr::code(&card.link)).flatten();
             pairs.push(("link", card.link));
             output::line(&text::pairs(&pairs))?;
+            if let Some(drawn) = drawn {
+                output::line(&drawn)?;
+            }
         }
     }
     Ok(())

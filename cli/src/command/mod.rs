@@ -1,6 +1,8 @@
 //! The verbs, one file each: arguments, call, both outputs.
 
 mod bench;
+mod completions;
+mod config;
 mod contact;
 mod demo;
 mod errors;
@@ -13,7 +15,10 @@ mod limits;
 mod mailbox;
 mod run;
 mod send;
+mod service;
 mod status;
+mod store;
+mod up;
 mod watch;
 mod why;
 
@@ -30,9 +35,11 @@ use crate::place;
 pub(crate) enum Verb {
     Init(init::Args),
     Run(run::Args),
+    Up(up::Args),
+    /// End the node that runs
+    Down,
     Id(id::Args),
-    /// Show what the node is doing
-    Status,
+    Status(status::Args),
     Contact(contact::Args),
     Send(send::Args),
     Inbox(inbox::Args),
@@ -43,6 +50,10 @@ pub(crate) enum Verb {
     Host(host::Args),
     Demo(demo::Args),
     Bench(bench::Args),
+    Store(store::Args),
+    Config(config::Args),
+    Service(service::Args),
+    Completions(completions::Args),
     /// List every error code with its exit number
     Errors,
     /// List every limit with its reason
@@ -56,12 +67,17 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
         Verb::Limits => return limits::run(format),
         Verb::Demo(args) => return demo::run(args),
         Verb::Bench(args) => return wait_for(bench::run(args, format)),
+        Verb::Service(args) => return service::run(args, format),
+        Verb::Completions(args) => return completions::run(args),
+        Verb::Config(args) if !args.needs_home() => return config::run(None, format),
         _ => {}
     }
     let home = place::home(cli.home)?;
     match cli.verb {
         Verb::Init(args) => init::run(args, &home, format),
         Verb::Run(args) => run::run(args, &home, format),
+        Verb::Store(args) => store::run(&args, &home, format),
+        Verb::Config(_) => config::run(Some(&home), format),
         verb => wait_for(spoken(verb, &home, format)),
     }
 }
@@ -69,9 +85,11 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
 /// The verbs that speak to the running node.
 async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> {
     match verb {
+        Verb::Up(args) => up::up(args, home, format).await,
+        Verb::Down => up::down(home, format).await,
         Verb::Id(args) => id::run(&args, home, format).await,
         Verb::Join(args) => join::run(&args, home, format).await,
-        Verb::Status => status::run(&mut Node::connect(home).await?, format).await,
+        Verb::Status(args) => status::run(&args, &mut Node::connect(home).await?, format).await,
         Verb::Contact(args) => contact::run(args, &mut Node::connect(home).await?, format).await,
         Verb::Send(args) => send::run(args, home, format).await,
         Verb::Inbox(args) => inbox::run(args, &mut Node::connect(home).await?, format).await,
@@ -81,6 +99,10 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
         Verb::Init(_)
         | Verb::Run(_)
+        | Verb::Store(_)
+        | Verb::Config(_)
+        | Verb::Service(_)
+        | Verb::Completions(_)
         | Verb::Demo(_)
         | Verb::Bench(_)
         | Verb::Errors

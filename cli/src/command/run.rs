@@ -10,6 +10,7 @@ use godwit_node::home::{Home, OpenHome, Protection};
 use godwit_protocol::endpoint::Refusal;
 use godwit_protocol::identity::Network;
 use godwit_protocol::machine::Address;
+use sd_notify::NotifyState;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,6 +23,22 @@ use crate::passphrase;
 /// Run the node here until it is told to end
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    setup: Setup,
+    /// Print what happens, one event a line
+    #[arg(long)]
+    events: bool,
+    /// Open the keys with the passphrase in this file
+    #[arg(long, value_name = "FILE", env = "GODWIT_PASSPHRASE_FILE", hide_env_values = true)]
+    passphrase_file: Option<PathBuf>,
+    /// Leave the terminal: what `up` starts.
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+/// How the node is set up, over what its configuration says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Setup {
     /// Listen here instead of everywhere
     #[arg(long, value_name = "MULTIADDR", value_parser = parse_listen)]
     listen: Vec<Address>,
@@ -37,16 +54,26 @@ pub(crate) struct Args {
     /// Live in this network
     #[arg(long, value_name = "NAME")]
     network: Option<Network>,
-    /// Print what happens, one event a line
-    #[arg(long)]
-    events: bool,
-    /// Open the keys with the passphrase in this file
-    #[arg(long, value_name = "FILE", env = "GODWIT_PASSPHRASE_FILE", hide_env_values = true)]
-    passphrase_file: Option<PathBuf>,
+}
+
+impl From<Setup> for Flags {
+    fn from(setup: Setup) -> Self {
+        Self {
+            network: setup.network,
+            listen: setup.listen,
+            announce: setup.announce,
+            bootstrap: setup.bootstrap,
+            hosting: setup.host_mailboxes,
+        }
+    }
 }
 
 /// Runs it.
 pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
+    if args.detached {
+        // Whoever leads a session already keeps it.
+        let _ = rustix::process::setsid();
+    }
     let passphrase = match Home::protection(home)? {
         Protection::Passphrase => {
             Some(passphrase::from_file_or_terminal(args.passphrase_file.as_deref())?)
@@ -57,13 +84,7 @@ pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure
     // Heard from here on: a signal while the home opens ends the node as soon as it is open.
     let signals = runtime.block_on(async { Signals::listen() })?;
     let open = Home::open(home, passphrase.as_ref())?;
-    let config = open.config.clone().with(Flags {
-        network: args.network,
-        listen: args.listen,
-        announce: args.announce,
-        bootstrap: args.bootstrap,
-        hosting: args.host_mailboxes,
-    });
+    let config = open.config.clone().with(args.setup.into());
     let print = if args.events { Print::Events } else { Print::Ready };
     let result = runtime.block_on(serve(open, config, signals, (print, format)));
     // What still blocks somewhere does not hold up the end.
@@ -97,6 +118,7 @@ async fn serve(
     };
     let mut events = handle.events().map_err(Refusal::from)?;
     printer.line(ready(&handle.ready(), format)?);
+    tell_manager(NotifyState::Ready);
     let ended = loop {
         tokio::select! {
             ended = handle.ended() => break Some(ended),
@@ -108,6 +130,7 @@ async fn serve(
             () = signals.next() => break None,
         }
     };
+    tell_manager(NotifyState::Stopping);
     let result = match ended {
         Some(error) => Err(Refusal::from(error).into()),
         None => tokio::select! {
@@ -118,6 +141,12 @@ async fn serve(
     };
     printer.finish();
     result
+}
+
+/// Tells a service manager that waits for it.
+fn tell_manager(state: NotifyState<'_>) {
+    // Without one, nobody is told.
+    let _ = sd_notify::notify(false, &[state]);
 }
 
 /// SIGTERM and SIGINT.
@@ -143,7 +172,8 @@ impl Signals {
     }
 }
 
-fn ready(ready: &Value, format: Format) -> io::Result<String> {
+/// The first line of a node, and what `up` says.
+pub(crate) fn ready(ready: &Value, format: Format) -> io::Result<String> {
     match format {
         Format::Json => json::object(ready),
         Format::Text => Ok(text::pairs(&[

@@ -2,16 +2,28 @@
 
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, REFUSED};
 use crate::node::Node;
 use crate::output::{self, Format, text};
 
+/// Show what the node is doing
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Exit 1 if there is any warning
+    #[arg(long)]
+    check: bool,
+}
+
 /// Prints it.
-pub(crate) async fn run(node: &mut Node, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(args: &Args, node: &mut Node, format: Format) -> Result<(), Failure> {
     let status = node.status().await?;
     match format {
         Format::Json => output::object(&status)?,
         Format::Text => output::line(&render(&status))?,
+    }
+    let warnings = status.get("warnings").and_then(Value::as_array);
+    if args.check && warnings.is_some_and(|warnings| !warnings.is_empty()) {
+        return Err(Failure::Exit(REFUSED));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod printer;
+pub(crate) mod qr;
 pub(crate) mod safe;
 pub(crate) mod text;
 

@@ -4,6 +4,7 @@
 //! Source: CLI, "Rules".
 
 mod address;
+mod document;
 mod edit;
 mod file;
 mod quantity;
@@ -14,9 +15,10 @@ use godwit_protocol::machine::Address;
 use godwit_protocol::time::Millis;
 
 pub use address::{AddressFault, PeerAddress, parse_address, parse_listen};
+pub use document::document;
 pub(crate) use edit::{Setting, set};
 pub use file::{ConfigError, parse};
-pub use quantity::{QuantityError, format_duration, parse_duration, parse_size};
+pub use quantity::{QuantityError, format_duration, format_size, parse_duration, parse_size};
 
 use crate::home::Costs;
 
@@ -110,6 +112,25 @@ pub struct Flags {
     pub bootstrap: Vec<PeerAddress>,
     /// `--host-mailboxes`.
     pub hosting: Option<Admit>,
+}
+
+impl Flags {
+    /// What is to be written where flags are kept: those that were given.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        settings
+            .extend(self.network.as_ref().map(|it| Setting::text("node", "network", it.as_str())));
+        for (key, values) in [("listen", &self.listen), ("announce", &self.announce)] {
+            if !values.is_empty() {
+                settings.push(Setting::list("node", key, values));
+            }
+        }
+        if !self.bootstrap.is_empty() {
+            settings.push(Setting::list("node", "bootstrap", &self.bootstrap));
+        }
+        settings.extend(self.hosting.map(|it| Setting::text("host", "admit", it.as_str())));
+        settings
+    }
 }
 
 impl Config {

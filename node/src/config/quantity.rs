@@ -46,6 +46,14 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
+/// Writes a size in the largest unit that keeps it whole.
+#[must_use]
+pub fn format_size(bytes: u64) -> String {
+    let fits = |factor: &u64| bytes >= *factor && bytes.is_multiple_of(*factor);
+    let whole = SIZES.iter().filter(|(_, factor)| fits(factor)).max_by_key(|(_, factor)| *factor);
+    whole.map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
+}
+
 /// Writes a duration in the largest unit that keeps it whole.
 #[must_use]
 pub fn format_duration(length: Millis) -> String {

@@ -4,6 +4,7 @@
 //! Source: CLI, "Rules".
 
 mod client;
+mod contacts;
 mod events;
 mod hosting;
 mod server;
@@ -15,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use godwit_protocol::id::AccountId;
-use godwit_protocol::identity::HostLink;
+use godwit_protocol::identity::{Chain, HostLink};
 use godwit_store::{Reader, Store};
 use serde_json::Value;
 use tokio::net::UnixListener;
@@ -33,6 +34,8 @@ pub use events::Events;
 /// What the routes stand on.
 pub(crate) struct Api {
     pub(crate) own: Option<AccountId>,
+    /// The account's own sigchain.
+    pub(crate) chain: Option<Chain>,
     pub(crate) messenger: Option<Arc<Messenger>>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
     pub(crate) store: Arc<Store>,

@@ -3,7 +3,8 @@
 //! | route | brings |
 //! |---|---|
 //! | `GET /v1/status`, `/v1/link` | what the node is doing; the own link with present addresses |
-//! | `GET`, `POST /v1/contacts`, `POST …/show …/accept …/rename …/remove` | the address book |
+//! | `GET`, `POST /v1/contacts` | the address book |
+//! | `POST /v1/contacts/show`, `…/accept …/rename …/remove …/block …/unblock …/verify` | one contact |
 //! | `POST /v1/contacts/invite` | a link for one stranger |
 //! | `GET`, `POST /v1/hosts`, `POST /v1/hosts/drop` | the hosts that keep this device's mail |
 //! | `POST /v1/hosting/invites`, `GET …/owners`, `POST …/remove` | what an operator does |
@@ -30,7 +31,7 @@ use godwit_protocol::id::{AccountId, MessageId};
 use godwit_protocol::rows::RowsError;
 
 use super::events::Events;
-use super::{Api, hosting, shapes};
+use super::{Api, contacts, hosting, shapes};
 
 /// The most that one request may have, in bytes: 256 texts of the longest kind, escaped.
 const MAX_REQUEST: usize = 32 << 20;
@@ -74,11 +75,14 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/link", get(link))
-        .route("/v1/contacts", get(contacts).post(add_contact))
-        .route("/v1/contacts/show", post(show_contact))
-        .route("/v1/contacts/accept", post(accept_contact))
-        .route("/v1/contacts/rename", post(rename_contact))
-        .route("/v1/contacts/remove", post(remove_contact))
+        .route("/v1/contacts", get(contacts::list).post(contacts::add))
+        .route("/v1/contacts/show", post(contacts::show))
+        .route("/v1/contacts/accept", post(contacts::accept))
+        .route("/v1/contacts/rename", post(contacts::rename))
+        .route("/v1/contacts/remove", post(contacts::remove))
+        .route("/v1/contacts/block", post(contacts::block))
+        .route("/v1/contacts/unblock", post(contacts::unblock))
+        .route("/v1/contacts/verify", post(contacts::verify))
         .route("/v1/contacts/invite", post(hosting::invite_contact))
         .route("/v1/hosts", get(hosting::hosts).post(hosting::use_hosts))
         .route("/v1/hosts/drop", post(hosting::drop_host))
@@ -113,7 +117,7 @@ fn no_account() -> Failure {
     Refusal::new(Code::NoAccount, message, "godwit init in another home").into()
 }
 
-fn own(api: &Api) -> Result<AccountId, Failure> {
+pub(super) fn own(api: &Api) -> Result<AccountId, Failure> {
     api.own.ok_or_else(no_account)
 }
 
@@ -130,6 +134,7 @@ async fn status(State(api): Shared) -> Answer {
     let mut value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "state": "running",
+        "pid": std::process::id(),
         "account": api.facts.account,
         "device": api.facts.device,
         "peer_id": api.facts.peer_id,
@@ -156,6 +161,7 @@ async fn status(State(api): Shared) -> Answer {
             ("k", json!(status.k)),
             ("outbox", shapes::outbox(&status)),
             ("faults", shapes::faults(&status)),
+            ("state", json!(if status.stood_down { "stood_down" } else { "running" })),
             ("warnings", json!(status.warnings)),
         ];
         if let Some(object) = value.as_object_mut() {
@@ -170,51 +176,6 @@ async fn link(State(api): Shared) -> Answer {
         Reply::Link(link) => Ok(Json(json!({"link": link}))),
         _ => other(),
     }
-}
-
-async fn contacts(State(api): Shared) -> Answer {
-    let all = query::contacts(&api.reader, own(&api)?)?;
-    Ok(Json(all.iter().map(shapes::contact).collect()))
-}
-
-#[derive(Deserialize)]
-struct Add {
-    link: String,
-    name: Option<String>,
-}
-
-async fn add_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
-    let Add { link, name } = body(value)?;
-    contact(ask(&api, Command::AddContact { link, name }).await?)
-}
-
-#[derive(Deserialize)]
-struct Who {
-    who: String,
-    name: Option<String>,
-}
-
-async fn show_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
-    let Who { who, .. } = body(value)?;
-    let view = query::contact(&api.reader, own(&api)?, &who)??;
-    Ok(Json(shapes::contact(&view)))
-}
-
-async fn accept_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
-    let Who { who, name } = body(value)?;
-    contact(ask(&api, Command::Accept { who, name }).await?)
-}
-
-async fn rename_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
-    let Who { who, name } = body(value)?;
-    let name = name.unwrap_or_default();
-    contact(ask(&api, Command::Rename { who, name }).await?)
-}
-
-async fn remove_contact(State(api): Shared, Json(value): Json<Value>) -> Answer {
-    let Who { who, .. } = body(value)?;
-    ask(&api, Command::Remove { who }).await?;
-    Ok(Json(json!({"state": "removed"})))
 }
 
 #[derive(Deserialize)]
@@ -325,13 +286,6 @@ async fn events(
         Some((Ok(event), events))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
-}
-
-fn contact(reply: Reply) -> Answer {
-    match reply {
-        Reply::Contact(view) => Ok(Json(shapes::contact(&view))),
-        _ => other(),
-    }
 }
 
 pub(super) fn other() -> Answer {

@@ -1,5 +1,6 @@
 //! The JSON of what is shown: the field names of CLI.md.
 
+use godwit_protocol::endpoint::query::DeviceView;
 use godwit_protocol::endpoint::{
     Change, ContactView, EndpointStatus, HostView, MessageView, Refusal, SentMessage, Why,
 };
@@ -32,6 +33,26 @@ pub(super) fn contact(view: &ContactView) -> Value {
         "text": view.text,
         "conversation": view.conversation.to_string(),
     })
+}
+
+pub(super) fn contact_details(
+    view: &ContactView,
+    number: Option<String>,
+    devices: &[DeviceView],
+) -> Value {
+    let device = |it: &DeviceView| {
+        json!({
+            "device": it.device.to_string(),
+            "peer_id": it.peer.map(|peer| peer_id_text(&peer)),
+            "heard_at": it.heard_at.map(instant),
+        })
+    };
+    let mut value = contact(view);
+    if let Some(object) = value.as_object_mut() {
+        object.insert("safety_number".to_owned(), json!(number));
+        object.insert("devices".to_owned(), devices.iter().map(device).collect());
+    }
+    value
 }
 
 pub(super) fn message(view: &MessageView) -> Value {

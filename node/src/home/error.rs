@@ -102,7 +102,7 @@ pub enum HomeError {
 
 impl HomeError {
     /// The error that the operating system gave for a path.
-    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
+    pub fn io(path: &Path, error: &io::Error) -> Self {
         if matches!(
             error.kind(),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem

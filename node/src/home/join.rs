@@ -13,7 +13,7 @@ use super::card::{read_card, write_card};
 use super::files::{make_folder, mend_permissions, replace_file};
 use super::open::config_text;
 use super::{Home, HomeError};
-use crate::config::{self, Config, PeerAddress, Setting};
+use crate::config::{self, Config, Flags, PeerAddress, Setting};
 
 /// What `join` wrote.
 #[derive(Debug, Clone)]
@@ -50,6 +50,32 @@ pub fn join(path: &Path, link: &HostLink) -> Result<Joined, HomeError> {
         move_card(&folder, &config.network)?;
     }
     Ok(Joined { network: config.network, host: link.host })
+}
+
+/// Writes flags into the configuration, to be used from the next start on.
+///
+/// # Errors
+/// As [`join`].
+pub fn keep_flags(path: &Path, flags: &Flags) -> Result<(), HomeError> {
+    let settings = flags.settings();
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let folder = Home::resolve(path)?;
+    let text = config_text(&folder)?;
+    let config = config::parse(&text)?;
+    let moved = flags.network.as_ref().filter(|network| **network != config.network);
+    if let Some(network) = moved {
+        if folder.join("store").exists() {
+            return Err(HomeError::OtherNetwork {
+                asked: network.to_string(),
+                own: config.network.to_string(),
+            });
+        }
+        move_card(&folder, network)?;
+    }
+    let (text, _) = config::set(&text, &settings)?;
+    replace_file(&folder.join("config.toml"), text.as_bytes())
 }
 
 /// Takes a host out of the configuration, so that the next start does not register there again.

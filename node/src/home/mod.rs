@@ -29,7 +29,7 @@ mod socket;
 pub use card::{Card, read_card};
 pub use error::HomeError;
 pub use init::{NewAccount, NewHome, init_account, init_host};
-pub use join::{Joined, forget_host, join};
+pub use join::{Joined, forget_host, join, keep_flags};
 pub use keystore::AccountHome;
 pub use open::{Home, OpenHome};
 pub use passphrase::Passphrase;

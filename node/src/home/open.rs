@@ -65,6 +65,18 @@ impl Home {
         socket_path(&Self::resolve(path)?)
     }
 
+    /// Whether somebody works in a home at present.
+    ///
+    /// # Errors
+    /// As [`Home::resolve`]; what the disk says.
+    pub fn is_in_use(path: &Path) -> Result<bool, HomeError> {
+        match HomeLock::take(&Self::resolve(path)?) {
+            Ok(_) => Ok(false),
+            Err(HomeError::InUse { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The configuration of a home, or of a folder that is not one yet.
     ///
     /// # Errors

@@ -38,7 +38,9 @@ impl Passphrase {
         1_024 + 2
     }
 
-    pub(crate) fn expose(&self) -> &[u8] {
+    /// The bytes, for whoever opens the home.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_bytes::ByteBuf;
 
+use super::block::blocked;
 use super::machine::{Cx, Endpoint};
 use super::messages::note;
 use super::outbox::NewLine;
@@ -49,6 +50,9 @@ impl Endpoint {
                 }
                 Err(refusal) => Err(refusal),
             },
+            Command::Block { who } => self.on_contact(cx, &who, Self::block)?,
+            Command::Unblock { who } => self.on_contact(cx, &who, Self::unblock)?,
+            Command::Verify { who } => self.on_contact(cx, &who, Self::verified)?,
             Command::MarkRead { from, messages } => self.mark_read(cx, from, &messages)?,
             Command::Status => Ok(Reply::Status(self.status(cx))),
             Command::LinkHere => Ok(Reply::Link(self.link_here())),
@@ -65,10 +69,6 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         text: OutgoingText,
     ) -> Result<Result<SentMessage, Refusal>, RowsError> {
-        if self.fence.two_homes {
-            let message = "two copies of this home are alive, and this one stands down";
-            return Ok(Err(Refusal::new(Code::TwoHomes, message, "godwit status")));
-        }
         if self.space_low {
             let message = "the disk has too little room: nothing new is taken";
             return Ok(Err(Refusal::new(Code::Full, message, "free space, then repeat")));
@@ -84,6 +84,11 @@ impl Endpoint {
             let message = format!("a text has at most {MAX_TEXT} bytes");
             return Ok(Err(Refusal::new(Code::TooLarge, message, "send it in parts")));
         };
+        if let Some(contact) = self.contacts.get(&account)
+            && contact.state == ContactState::Blocked
+        {
+            return Ok(Err(blocked(&contact.name)));
+        }
         let conversation = self.conversation(account);
         let id = text.id.unwrap_or_else(|| MessageId(cx.random()));
         let key = MessageKey { id, conversation, sender: self.me.account };
@@ -110,7 +115,10 @@ impl Endpoint {
             order: wall.0,
             parents: heads.map(|row| row.heads).unwrap_or_default(),
             state: MessageState::Queued,
-            reason: (!accepted).then_some(Reason::AwaitingAcceptance),
+            reason: match self.fence.two_homes {
+                true => Some(Reason::TwoHomes),
+                false => (!accepted).then_some(Reason::AwaitingAcceptance),
+            },
             expires: wall.saturating_add(self.me.life),
             steps: Vec::new(),
         };
@@ -175,6 +183,29 @@ impl Endpoint {
         }
     }
 
+    /// Does something with a contact, and shows it as it is then.
+    fn on_contact(
+        &mut self,
+        cx: &mut Cx<'_>,
+        who: &str,
+        act: fn(&mut Self, &mut Cx<'_>, AccountId) -> Result<(), RowsError>,
+    ) -> Result<Result<Reply, Refusal>, RowsError> {
+        match self.find(who) {
+            Ok(account) => {
+                act(self, cx, account)?;
+                Ok(self.contact_reply(account))
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn verified(&mut self, cx: &mut Cx<'_>, account: AccountId) -> Result<(), RowsError> {
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.verified = true;
+        }
+        self.save_contact(cx, account)
+    }
+
     fn set_name(
         &mut self,
         cx: &mut Cx<'_>,
@@ -225,6 +256,7 @@ impl Endpoint {
             faults: self.counters.faults,
             warnings: self.warnings(cx),
             clock_doubted: self.clock.is_doubted(),
+            stood_down: self.fence.two_homes,
         }
     }
 

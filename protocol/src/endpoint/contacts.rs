@@ -9,7 +9,7 @@ use crate::identity::{ContactLink, Name, account_text};
 use crate::machine::StreamKind;
 use crate::rows::contact::ContactRow;
 use crate::rows::message::{CONVERSATIONS, MESSAGES, MessageKey, TIMELINE};
-use crate::rows::outbox::{OUTBOX, line_key};
+use crate::rows::outbox::{Carried, OUTBOX, line_key};
 use crate::rows::{Direction, RowsError, prefix_end};
 use crate::time::UnixMillis;
 
@@ -38,6 +38,7 @@ pub(super) fn stranger(account: AccountId, now: UnixMillis) -> ContactRow {
         added_again_at: None,
         our_request: None,
         their_request: None,
+        blocks: Vec::new(),
     }
 }
 
@@ -101,6 +102,7 @@ impl Endpoint {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let account = link.account;
+        self.unblock(cx, account)?;
         let asked = self
             .contacts
             .get(&account)
@@ -223,27 +225,45 @@ impl Endpoint {
 
     /// Removes a contact with its conversation; that the two spoke is remembered.
     pub(super) fn remove(&mut self, cx: &mut Cx<'_>, account: AccountId) -> Result<(), RowsError> {
-        let Some(contact) = self.contacts.remove(&account) else { return Ok(()) };
+        let devices = self.devices_of(account);
+        if self.contacts.remove(&account).is_none() {
+            return Ok(());
+        }
         self.save_contact(cx, account)?;
-        let devices = contact.devices.iter().map(|row| row.device);
-        let lanes: Vec<DeviceId> = devices.chain([Self::waiting_room(account)]).collect();
-        for device in lanes {
+        self.part(cx, account, devices)?;
+        self.erase_conversation(cx, self.conversation(account))?;
+        self.changed(Change::Contact(account, None));
+        Ok(())
+    }
+
+    /// Ends what there is with devices of an account: sessions, queues, lines. Returns the messages
+    /// that were under way.
+    pub(super) fn part(
+        &mut self,
+        cx: &mut Cx<'_>,
+        account: AccountId,
+        devices: Vec<DeviceId>,
+    ) -> Result<Vec<MessageKey>, RowsError> {
+        let mut under_way = Vec::new();
+        for device in devices.into_iter().chain([Self::waiting_room(account)]) {
             self.sessions.forget(cx.rows, device)?;
             self.owners.remove(&device);
             self.peer_manifests.remove(&device);
             self.timers.remove(&device);
+            self.receipts.remove(&device);
             self.learn_queues(cx.rows, device)?;
             let lane = self.lanes.remove(&device).unwrap_or_default();
-            for number in lane.lines.keys() {
+            for (number, row) in &lane.lines {
                 cx.rows.delete(&OUTBOX, &line_key(device, *number));
+                if let Carried::Message(key) = &row.carried {
+                    under_way.push(*key);
+                }
             }
             for link in self.links.values_mut().filter(|link| link.device == Some(device)) {
                 link.device = None;
             }
         }
-        self.erase_conversation(cx, self.conversation(account))?;
-        self.changed(Change::Contact(account, None));
-        Ok(())
+        Ok(under_way)
     }
 
     fn erase_conversation(

@@ -83,6 +83,21 @@ pub enum Command {
         /// Who.
         who: String,
     },
+    /// Hear a contact no more; it is not told.
+    Block {
+        /// Who.
+        who: String,
+    },
+    /// Hear a blocked contact again.
+    Unblock {
+        /// Who.
+        who: String,
+    },
+    /// Say that a contact's safety number was compared and is the same.
+    Verify {
+        /// Who.
+        who: String,
+    },
     /// Give a contact another name.
     Rename {
         /// Who.

@@ -3,6 +3,7 @@
 //! It knows no clock, no socket and no disk: inputs go in with the time, rows are read and written
 //! through [`crate::rows::Rows`], outputs come out. Its memory is a cache of rows.
 
+mod block;
 mod commands;
 mod contacts;
 mod first_contact;

@@ -517,7 +517,7 @@ impl Endpoint {
         Ok(())
     }
 
-    fn end_message(
+    pub(super) fn end_message(
         &mut self,
         cx: &mut Cx<'_>,
         key: MessageKey,

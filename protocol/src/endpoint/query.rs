@@ -4,13 +4,15 @@ use super::contacts::{contact_view, find_contact};
 use super::{Change, Code, ContactView, MessageState, MessageView, Refusal, Why};
 use crate::content::{Kind, Text};
 use crate::conversation::{Mode, direct};
-use crate::id::{AccountId, MessageId};
+use crate::id::{AccountId, DeviceId, HostId, MessageId};
+use crate::identity::{Chain, safety_number};
 use crate::limits::MAX_SCAN;
-use crate::rows::contact::{CONTACTS, ContactRow};
+use crate::rows::contact::{CONTACTS, ContactRow, DeviceRow};
 use crate::rows::home::{CHANGES, ChangesRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow, TIMELINE};
 use crate::rows::typed::{load, load_all, parse};
 use crate::rows::{Direction, ReadRows, RowsError, prefix_end};
+use crate::time::UnixMillis;
 
 /// Which messages are wanted.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +59,34 @@ pub fn contact(
         let view = all.iter().find(|view| view.account == account).cloned();
         view.ok_or_else(|| Refusal::new(Code::NoContact, "no such contact", "godwit contact list"))
     }))
+}
+
+/// A device of a contact as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Which.
+    pub device: DeviceId,
+    /// The node that it was last heard from, or that it named.
+    pub peer: Option<HostId>,
+    /// When it was last heard.
+    pub heard_at: Option<UnixMillis>,
+}
+
+/// What more is known of a contact: the safety number, once its chain is known, and its devices.
+///
+/// # Errors
+/// As [`contacts`].
+pub fn contact_details(
+    rows: &dyn ReadRows,
+    own: &Chain,
+    account: AccountId,
+) -> Result<(Option<String>, Vec<DeviceView>), RowsError> {
+    let row: Option<ContactRow> = load(rows, &CONTACTS, account.as_bytes())?;
+    let Some(row) = row else { return Ok((None, Vec::new())) };
+    let number = Chain::from_bytes(&row.chain).ok().map(|chain| safety_number(own, &chain));
+    let device =
+        |it: &DeviceRow| DeviceView { device: it.device, peer: it.peer, heard_at: it.heard_at };
+    Ok((number, row.devices.iter().map(device).collect()))
 }
 
 /// Messages in their order, oldest first.

@@ -6,6 +6,7 @@
 //! Source: PROTOCOL §4 "What does not open", §7 "Direct", "Delivery receipts".
 
 use super::ContactState;
+use super::block::was_blocked;
 use super::hosts::Arrival;
 use super::links::{Link, send_after, send_now};
 use super::machine::{Cx, Endpoint};
@@ -19,6 +20,7 @@ use crate::limits::{LATE_GRACE, RECEIPT_AGAIN};
 use crate::machine::{LinkId, StreamKind};
 use crate::record::Manifest;
 use crate::rows::RowsError;
+use crate::rows::contact::ContactRow;
 use crate::rows::home::{SEEN, SeenRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
 use crate::rows::typed::{load, save};
@@ -223,9 +225,10 @@ impl Endpoint {
         content: Content,
     ) -> Result<(), RowsError> {
         self.heard_yes(cx, account)?;
-        let accepted =
-            self.contacts.get(&account).is_some_and(|row| row.state == ContactState::Accepted);
-        if !accepted {
+        let takes = |row: &ContactRow| {
+            row.state == ContactState::Accepted && !was_blocked(row, content.sent_at)
+        };
+        if !self.contacts.get(&account).is_some_and(takes) {
             return Ok(());
         }
         let key =

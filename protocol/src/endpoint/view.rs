@@ -338,4 +338,6 @@ pub struct EndpointStatus {
     pub warnings: Vec<String>,
     /// Whether the wall clock is doubted.
     pub clock_doubted: bool,
+    /// Whether this home stands down: another copy of it is alive.
+    pub stood_down: bool,
 }

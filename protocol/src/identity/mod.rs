@@ -14,6 +14,7 @@ mod name;
 mod network;
 mod peer_id;
 mod phrase;
+mod safety;
 mod sigchain;
 mod text;
 
@@ -24,5 +25,6 @@ pub use name::{Name, NameError};
 pub use network::{Network, NetworkError};
 pub use peer_id::{peer_id_from_text, peer_id_text};
 pub use phrase::{PhraseError, RecoveryPhrase};
+pub use safety::safety_number;
 pub use sigchain::{Chain, ChainError, Device, Head};
 pub use text::{account_text, host_text, parse_account_text, parse_host_text};

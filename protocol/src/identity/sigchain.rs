@@ -184,6 +184,12 @@ impl Chain {
         Head { seq: 0, hash: hash(&[&self.bytes]) }
     }
 
+    /// The hash of its first entry: with the account, what a safety number stands for.
+    #[must_use]
+    pub fn genesis_hash(&self) -> [u8; 32] {
+        hash(&[&self.bytes])
+    }
+
     /// When its last entry says it was made.
     #[must_use]
     pub const fn time(&self) -> UnixMillis {

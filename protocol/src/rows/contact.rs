@@ -59,6 +59,8 @@ pub struct ContactRow {
     pub our_request: Option<[u8; 16]>,
     /// The message id of its request, until it is receipted.
     pub their_request: Option<[u8; 16]>,
+    /// When it was blocked, and until when: what it sent in between is not taken. The newest 8.
+    pub blocks: Vec<(UnixMillis, Option<UnixMillis>)>,
 }
 
 opaque_debug!(ContactRow);

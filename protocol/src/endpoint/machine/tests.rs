@@ -226,6 +226,7 @@ fn two_who_add_each_other_talk_both_ways_in_order_and_nothing_is_left_to_do() {
     let said = |who: &str| (0..20).map(|number| format!("{who} {number}")).collect::<Vec<_>>();
     assert_eq!(world.nodes[0].texts(), said("b"));
     assert_eq!(world.nodes[1].texts(), said("a"));
+    world.rest();
     assert!(world.idle_lanes());
     let faults = world.nodes.iter().map(|node| node.machine.counters.faults);
     assert!(faults.into_iter().all(|faults| faults == crate::endpoint::Faults::default()));

@@ -1,0 +1,108 @@
+//! The node in the background, what a service manager is told, and the store while nobody works.
+
+mod cli_support;
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cli_support::node::Node;
+use cli_support::{Place, tell};
+use rustix::process::Signal;
+
+const LISTEN: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+
+/// Ends the node of a place, whatever the test did.
+struct Ended<'a>(&'a Place);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.run(["down"]);
+    }
+}
+
+#[test]
+fn up_returns_when_the_node_is_ready_and_down_when_the_home_is_free() {
+    let place = Place::with_account();
+    let _ended = Ended(&place);
+
+    let ready = place.run([&["up", "--json"], &LISTEN[..]].concat()).json();
+    assert_eq!(ready["event"], "ready");
+    let status = place.run(["status", "--json"]).json();
+    assert_eq!((&status["peer_id"], &status["listen"]), (&ready["peer_id"], &ready["listen"]));
+    let again = place.run(["up", "--json"]).json();
+    assert_eq!(again, ready, "it runs already");
+    assert_eq!(place.run(["down", "--json"]).json()["state"], "stopped");
+    place.run(["status"]).is_refused("E_NOT_RUNNING", 69);
+    place.run(["down"]).is_refused("E_NOT_RUNNING", 69);
+
+    // The flags were kept: the next start listens on loopback alone.
+    let listen = place.run(["up", "--json"]).json()["listen"].clone();
+    let all = listen.as_array().unwrap();
+    assert!(all.iter().all(|it| it.as_str().unwrap().starts_with("/ip4/127.0.0.1/")), "{listen}");
+    assert_eq!(place.run(["config", "print", "--json"]).json()["node"]["listen"][0], LISTEN[1]);
+}
+
+#[test]
+fn up_says_why_a_node_does_not_start_and_opens_one_with_a_passphrase() {
+    let place = Place::empty();
+    let file = place.home().with_file_name("passphrase");
+    std::fs::write(&file, "correct horse\n").unwrap();
+    let file = file.to_str().unwrap();
+    let said = place.run(["init", "--passphrase-file", file]);
+    assert_eq!(said.exit, Some(0), "{said:?}");
+    let _ended = Ended(&place);
+
+    place.run(["up"]).is_refused("E_PASSPHRASE_NEEDED", 77);
+    let wrong = place.home().with_file_name("wrong");
+    std::fs::write(&wrong, "incorrect\n").unwrap();
+    let wrong = ["up", "--passphrase-file", wrong.to_str().unwrap()];
+    place.run(wrong).is_refused("E_PASSPHRASE_WRONG", 77);
+    let said = place.run([&["up", "--passphrase-file", file], &LISTEN[..]].concat());
+    assert_eq!(said.exit, Some(0), "{said:?}");
+    assert_eq!(place.run(["status", "--json"]).json()["keystore"]["protection"], "passphrase");
+}
+
+#[test]
+fn a_service_manager_is_told_when_the_node_is_ready_and_when_it_stops() {
+    let place = Place::with_account();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let heard = UnixDatagram::bind(&path).unwrap();
+    heard.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut command = place.command();
+    command.arg("run").args(LISTEN).env("NOTIFY_SOCKET", &path);
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = heard.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
+    };
+
+    assert_eq!(told(), "READY=1");
+    tell(&child, Signal::TERM);
+    assert_eq!(told(), "STOPPING=1");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_store_is_checked_while_nobody_works_in_it_and_a_flipped_bit_is_found() {
+    let mut node = Node::person("Alice");
+    node.place.run(["store", "check"]).is_refused("E_HOME_IN_USE", 1);
+    node.stop();
+    let sound = node.place.run(["store", "check", "--json"]).json();
+    assert!(sound["rows"].as_u64().unwrap() > 0 && sound["damaged"] == 0, "{sound}");
+
+    let path: PathBuf = node.place.home().join("store/db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // A bit in the middle of what is written.
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[end / 2] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let said = node.place.run(["store", "check"]);
+    assert!(
+        said.exit == Some(0) || said.stderr.contains("error[E_STORE_DAMAGED]"),
+        "neither overwritten already nor found: {said:?}"
+    );
+    assert!(!said.stderr.contains("panicked"), "{said:?}");
+}
