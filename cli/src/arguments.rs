@@ -20,8 +20,9 @@ pub(crate) struct Cli {
     /// Write JSON, for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Without one, a person at a terminal is asked and talks.
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) verb: Option<Verb>,
 }
 
 /// What a command line asks for.

@@ -9,6 +9,7 @@
 //! | `node`, `feed` | the running node: its acts, and its events without an end |
 //! | `background` | a node that goes on when the command ends |
 //! | `exit` | the exit-code table |
+//! | `terminal` | where a person types |
 //! | `passphrase`, `place` | where a passphrase and the home come from |
 //!
 //! A running node is spoken to through its control API only; without one, `godwit_node::home`.
@@ -23,6 +24,7 @@ mod node;
 mod output;
 mod passphrase;
 mod place;
+mod terminal;
 
 use std::io;
 use std::process::ExitCode;

@@ -35,6 +35,22 @@ pub(crate) struct Args {
     announce: Vec<Address>,
 }
 
+/// Makes an account's home as a person without any flag is asked for it.
+pub(super) fn ask(home: &Path) -> Result<(), Failure> {
+    output::talk("There is no account here yet. What name shall your friends see?");
+    let mut name = String::new();
+    io::stdin().read_line(&mut name)?;
+    let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+    let args = Args {
+        name,
+        passphrase_file: None,
+        no_passphrase: false,
+        host: false,
+        announce: Vec::new(),
+    };
+    run(args, home, Format::Text)
+}
+
 /// Makes the home.
 pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
     if Home::resolve(home).is_ok() {

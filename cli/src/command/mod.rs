@@ -1,6 +1,7 @@
 //! The verbs, one file each: arguments, call, both outputs.
 
 mod bench;
+mod chat;
 mod completions;
 mod config;
 mod contact;
@@ -22,13 +23,16 @@ mod up;
 mod watch;
 mod why;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use godwit_node::home::{Home, HomeError};
+use godwit_protocol::endpoint::{Code, Refusal};
 
 use crate::arguments::Cli;
 use crate::exit::Failure;
 use crate::node::Node;
 use crate::output::Format;
-use crate::place;
+use crate::{passphrase, place};
 
 /// What can be asked for.
 #[derive(Debug, clap::Subcommand)]
@@ -41,6 +45,7 @@ pub(crate) enum Verb {
     Id(id::Args),
     Status(status::Args),
     Contact(contact::Args),
+    Chat(chat::Args),
     Send(send::Args),
     Inbox(inbox::Args),
     Watch(watch::Args),
@@ -62,7 +67,8 @@ pub(crate) enum Verb {
 
 /// Carries a verb out.
 pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
-    match &cli.verb {
+    let Some(verb) = cli.verb else { return alone(cli.home, format) };
+    match &verb {
         Verb::Errors => return errors::run(format),
         Verb::Limits => return limits::run(format),
         Verb::Demo(args) => return demo::run(args),
@@ -73,13 +79,27 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
         _ => {}
     }
     let home = place::home(cli.home)?;
-    match cli.verb {
+    match verb {
         Verb::Init(args) => init::run(args, &home, format),
         Verb::Run(args) => run::run(args, &home, format),
+        Verb::Chat(args) => chat::run(&args, &home, format),
         Verb::Store(args) => store::run(&args, &home, format),
         Verb::Config(_) => config::run(Some(&home), format),
         verb => wait_for(spoken(verb, &home, format)),
     }
+}
+
+/// `godwit` without a verb: makes a home if there is none, and talks.
+fn alone(home: Option<PathBuf>, format: Format) -> Result<(), Failure> {
+    if format == Format::Json || !passphrase::can_ask() {
+        return Err(Refusal::new(Code::Usage, "which command?", "godwit --help").into());
+    }
+    let home = place::home(home)?;
+    match Home::resolve(&home) {
+        Err(HomeError::Absent { .. }) => init::ask(&home)?,
+        other => drop(other?),
+    }
+    chat::run(&chat::Args::default(), &home, format)
 }
 
 /// The verbs that speak to the running node.
@@ -99,6 +119,7 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         Verb::Host(args) => host::run(args, &mut Node::connect(home).await?, format).await,
         Verb::Init(_)
         | Verb::Run(_)
+        | Verb::Chat(_)
         | Verb::Store(_)
         | Verb::Config(_)
         | Verb::Service(_)
