@@ -1,4 +1,5 @@
 //! The node in the background, what a service manager is told, and the store while nobody works.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod cli_support;
 
@@ -105,4 +106,46 @@ fn a_store_is_checked_while_nobody_works_in_it_and_a_flipped_bit_is_found() {
         "neither overwritten already nor found: {said:?}"
     );
     assert!(!said.stderr.contains("panicked"), "{said:?}");
+}
+
+/// What `doctor` says of one check.
+fn finding(place: &Place, check: &str) -> (String, String) {
+    let said = place.run(["doctor", "--json"]);
+    let lines =
+        said.stdout.lines().map(|it| serde_json::from_str::<serde_json::Value>(it).unwrap());
+    let found = lines.into_iter().find(|it| it["check"] == check);
+    let found = found.unwrap();
+    let broken = found["state"] == "broken";
+    assert_eq!(said.exit, Some(i32::from(broken)), "{said:?}");
+    assert!(!broken || !found["help"].as_str().unwrap().is_empty(), "{found}");
+    (found["state"].as_str().unwrap().to_owned(), found["detail"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn doctor_names_what_is_wrong_with_a_home_and_changes_nothing() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    assert_eq!(finding(&Place::empty(), "home").0, "broken");
+    let place = Place::with_account();
+    let home = place.home();
+    assert_eq!(finding(&place, "keys"), ("ok".to_owned(), "they open".to_owned()));
+    assert_eq!(finding(&place, "store").0, "ok");
+
+    fs::set_permissions(home.join("keystore"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(finding(&place, "files").0, "warning");
+    place.run(["store", "check"]);
+    fs::write(home.join("config.toml"), "[node]\nlisten_on = 1\n").unwrap();
+    assert!(finding(&place, "configuration").1.contains("listen_on"));
+    fs::write(home.join("config.toml"), "[store]\nfloor = \"8000000TiB\"\n").unwrap();
+    assert_eq!(finding(&place, "disk").0, "broken");
+    fs::write(home.join("config.toml"), "").unwrap();
+    let keystore = fs::read(home.join("keystore")).unwrap();
+    fs::write(home.join("keystore"), &keystore[..keystore.len() - 1]).unwrap();
+    assert_eq!(finding(&place, "keys").0, "broken");
+    fs::write(home.join("keystore"), keystore).unwrap();
+    fs::create_dir(home.join("store")).unwrap();
+    fs::write(home.join("store/db"), [7; 4_096]).unwrap();
+    fs::write(home.join("store/conf"), "nothing of ours").unwrap();
+    assert_eq!(finding(&place, "store").0, "broken");
 }

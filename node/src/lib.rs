@@ -8,6 +8,7 @@
 //! | [`network`] | the only libp2p code |
 //! | [`service`] | the loop around the machine |
 //! | [`control`] | the local API and its client |
+//! | [`doctor`] | what is wrong with a home |
 //! | [`mod@bench`] | what the node is measured beside |
 //! | [`Node`], [`Handle`] | the front door |
 
@@ -15,6 +16,7 @@ pub mod bench;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod error;
 pub mod home;
 pub mod network;

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod contact;
 mod demo;
+mod doctor;
 mod errors;
 mod host;
 mod id;
@@ -56,6 +57,7 @@ pub(crate) enum Verb {
     Demo(demo::Args),
     Bench(bench::Args),
     Store(store::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Service(service::Args),
     Completions(completions::Args),
@@ -84,6 +86,7 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
         Verb::Run(args) => run::run(args, &home, format),
         Verb::Chat(args) => chat::run(&args, &home, format),
         Verb::Store(args) => store::run(&args, &home, format),
+        Verb::Doctor(args) => doctor::run(&args, &home, format),
         Verb::Config(_) => config::run(Some(&home), format),
         verb => wait_for(spoken(verb, &home, format)),
     }
@@ -121,6 +124,7 @@ async fn spoken(verb: Verb, home: &Path, format: Format) -> Result<(), Failure> 
         | Verb::Run(_)
         | Verb::Chat(_)
         | Verb::Store(_)
+        | Verb::Doctor(_)
         | Verb::Config(_)
         | Verb::Service(_)
         | Verb::Completions(_)
