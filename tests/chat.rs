@@ -175,6 +175,35 @@ fn chat_alone(node: &Node) -> Terminal {
 }
 
 #[test]
+fn godwit_alone_asks_a_name_shows_the_words_and_talks() {
+    let place = Place::empty();
+    // A session of its own, whose terminal is ours: passphrases are asked there.
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_godwit")]).env_clear();
+    command.env("GODWIT_HOME", place.home()).env("PATH", "/usr/bin:/bin");
+    let mut terminal = Terminal::open(command);
+
+    terminal.shows("What name");
+    terminal.types("Ada\r");
+    terminal.shows("New passphrase:");
+    terminal.types("correct horse\r");
+    terminal.shows("The same again:");
+    terminal.types("correct horse\r");
+    terminal.shows("24 words");
+    terminal.shows("> ");
+    terminal.types("/who\r");
+    terminal.shows("nobody yet");
+    terminal.types("/invite\r");
+    terminal.shows("godwit:gw1");
+    terminal.types("/quit\r");
+    terminal.ends();
+
+    assert!(!terminal.screen.lock().unwrap().contains("correct"), "the passphrase was shown");
+    assert_eq!(place.run(["status", "--json"]).json()["keystore"]["protection"], "passphrase");
+    assert_eq!(place.run(["down"]).exit, Some(0));
+}
+
+#[test]
 fn without_a_terminal_godwit_alone_is_a_wrong_call() {
     said(bare().output().unwrap()).is_refused("E_USAGE", 2);
     let place = Place::empty();

@@ -81,6 +81,11 @@ fn a_service_manager_is_told_when_the_node_is_ready_and_when_it_stops() {
     };
 
     assert_eq!(told(), "READY=1");
+    let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();
+    let core =
+        of("limits").lines().find(|line| line.starts_with("Max core file")).unwrap().to_owned();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert!(of("status").contains("Umask:\t0077"), "its files are not private");
     tell(&child, Signal::TERM);
     assert_eq!(told(), "STOPPING=1");
     assert_eq!(child.wait().unwrap().code(), Some(0));

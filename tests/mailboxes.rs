@@ -106,8 +106,10 @@ fn why_tells_what_the_host_saw_and_the_same_after_a_kill() {
     let mut told = Vec::new();
     for number in 1..=3 {
         let text = format!("text {number}");
+        // A receipt that was owed may come to lie there too.
+        let before = held(&hana);
         let sent = alice.ok(&["send", "bob", &text, "--wait", "deposited", "--json"]).json();
-        assert_eq!(held(&hana), number, "the host's own count");
+        assert!(held(&hana) > before, "the host's own count");
         let id = sent["id"].as_str().unwrap().to_owned();
         let why = alice.ok(&["why", &id, "--json"]).json();
         let steps = why["steps"].as_array().unwrap();

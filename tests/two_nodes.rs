@@ -67,9 +67,21 @@ fn what_waits_says_so_and_a_wait_that_runs_out_is_75() {
         .unwrap();
     let status = alice.ok(&["status", "--json"]).json();
     assert_eq!(status["outbox"]["queued"], 1);
+    let late = || {
+        let said = alice.ok(&["inbox", "bob", "--json", "--limit", "1"]).json();
+        let id = said["id"].as_str().unwrap().to_owned();
+        alice.ok(&["why", &id, "--json"]).json()
+    };
+    alice.until("nobody answers", |_| late()["reason"] == "no_mailbox");
 
     bob.start();
     bob.receives(&["first".to_owned(), "late".to_owned()]);
+    alice.until("its receipt", |_| late()["state"] == "delivered");
+    let why = late();
+    let steps: Vec<&str> =
+        why["steps"].as_array().unwrap().iter().map(|it| it["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["queued", "dialled", "sent_direct", "delivered"], "{why}");
+    assert!(why["reason"].is_null(), "{why}");
 }
 
 #[test]

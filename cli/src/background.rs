@@ -39,11 +39,17 @@ pub(crate) async fn running(home: &Path) -> Result<Option<Value>, Failure> {
     })))
 }
 
-/// Starts a node that goes on when this process ends; returns its first line when it is ready.
-pub(crate) fn start(home: &Path, passphrase_file: Option<&Path>) -> Result<Value, Failure> {
-    let passphrase = match Home::protection(home)? {
-        Protection::Passphrase => Some(passphrase::from_file_or_terminal(passphrase_file)?),
-        Protection::File => None,
+/// Starts a node that goes on when this process ends; returns its first line when it is ready. A
+/// passphrase that is not known comes from the file, or is asked for.
+pub(crate) fn start(
+    home: &Path,
+    known: Option<Passphrase>,
+    passphrase_file: Option<&Path>,
+) -> Result<Value, Failure> {
+    let passphrase = match (Home::protection(home)?, known) {
+        (Protection::File, _) => None,
+        (Protection::Passphrase, Some(known)) => Some(known),
+        (Protection::Passphrase, None) => Some(passphrase::from_file_or_terminal(passphrase_file)?),
     };
     let folder = Home::resolve(home)?;
     let log_path = folder.join("node.log");

@@ -8,6 +8,7 @@
 //! | `output` | text, JSON, and the only way to print what somebody else wrote |
 //! | `node`, `feed` | the running node: its acts, and its events without an end |
 //! | `background` | a node that goes on when the command ends |
+//! | `guard` | what a process that holds keys asks of the system |
 //! | `exit` | the exit-code table |
 //! | `terminal` | where a person types |
 //! | `passphrase`, `place` | where a passphrase and the home come from |
@@ -20,6 +21,7 @@ mod background;
 mod command;
 mod exit;
 mod feed;
+mod guard;
 mod node;
 mod output;
 mod passphrase;
@@ -35,6 +37,7 @@ use crate::exit::Failure;
 use crate::output::Format;
 
 fn main() -> ExitCode {
+    guard::harden();
     let (format, result) = match arguments::parse(std::env::args_os()) {
         Ok(arguments::Parsed::Run(cli)) => {
             let format = if cli.json { Format::Json } else { Format::Text };

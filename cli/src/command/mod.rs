@@ -1,34 +1,26 @@
 //! The verbs, one file each: arguments, call, both outputs.
+//!
+//! | folder | verbs |
+//! |---|---|
+//! | `account` | the home, the account, the node that runs |
+//! | `talk` | contacts, and what is written to them |
+//! | `keep` | who keeps mail for whom |
+//! | `tool` | what looks, prints and measures |
 
-mod bench;
-mod chat;
-mod completions;
-mod config;
-mod contact;
-mod demo;
-mod doctor;
-mod errors;
-mod host;
-mod id;
-mod inbox;
-mod init;
-mod join;
-mod limits;
-mod mailbox;
-mod run;
-mod send;
-mod service;
-mod status;
-mod store;
-mod up;
-mod watch;
-mod why;
+mod account;
+mod keep;
+mod talk;
+mod tool;
 
 use std::path::{Path, PathBuf};
 
 use godwit_node::home::{Home, HomeError};
 use godwit_protocol::endpoint::{Code, Refusal};
 
+use self::account::{id, init, run, status, up};
+use self::keep::{host, join, mailbox};
+use self::talk::{chat, contact, inbox, send, watch, why};
+use self::tool::{bench, completions, config, demo, doctor, errors, limits, service, store};
 use crate::arguments::Cli;
 use crate::exit::Failure;
 use crate::node::Node;
@@ -84,7 +76,7 @@ pub(crate) fn run(cli: Cli, format: Format) -> Result<(), Failure> {
     match verb {
         Verb::Init(args) => init::run(args, &home, format),
         Verb::Run(args) => run::run(args, &home, format),
-        Verb::Chat(args) => chat::run(&args, &home, format),
+        Verb::Chat(args) => chat::run(args, &home, format),
         Verb::Store(args) => store::run(&args, &home, format),
         Verb::Doctor(args) => doctor::run(&args, &home, format),
         Verb::Config(_) => config::run(Some(&home), format),
@@ -98,11 +90,12 @@ fn alone(home: Option<PathBuf>, format: Format) -> Result<(), Failure> {
         return Err(Refusal::new(Code::Usage, "which command?", "godwit --help").into());
     }
     let home = place::home(home)?;
-    match Home::resolve(&home) {
-        Err(HomeError::Absent { .. }) => init::ask(&home)?,
-        other => drop(other?),
-    }
-    chat::run(&chat::Args::default(), &home, format)
+    let made = match Home::resolve(&home) {
+        Err(HomeError::Absent { .. }) => Some(init::ask(&home)?),
+        Err(error) => return Err(error.into()),
+        Ok(_) => None,
+    };
+    chat::talk(None, &home, made)
 }
 
 /// The verbs that speak to the running node.

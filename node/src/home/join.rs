@@ -52,16 +52,16 @@ pub fn join(path: &Path, link: &HostLink) -> Result<Joined, HomeError> {
     Ok(Joined { network: config.network, host: link.host })
 }
 
-/// Writes flags into the configuration, to be used from the next start on.
+/// Writes flags into the configuration, to be used from the next start on; whether there were any.
 ///
 /// # Errors
 /// As [`join`].
-pub fn keep_flags(path: &Path, flags: &Flags) -> Result<(), HomeError> {
+pub fn keep_flags(path: &Path, flags: &Flags) -> Result<bool, HomeError> {
     let settings = flags.settings();
-    if settings.is_empty() {
-        return Ok(());
-    }
     let folder = Home::resolve(path)?;
+    if settings.is_empty() {
+        return Ok(false);
+    }
     let text = config_text(&folder)?;
     let config = config::parse(&text)?;
     let moved = flags.network.as_ref().filter(|network| **network != config.network);
@@ -75,7 +75,8 @@ pub fn keep_flags(path: &Path, flags: &Flags) -> Result<(), HomeError> {
         move_card(&folder, network)?;
     }
     let (text, _) = config::set(&text, &settings)?;
-    replace_file(&folder.join("config.toml"), text.as_bytes())
+    replace_file(&folder.join("config.toml"), text.as_bytes())?;
+    Ok(true)
 }
 
 /// Takes a host out of the configuration, so that the next start does not register there again.

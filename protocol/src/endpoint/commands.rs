@@ -117,7 +117,12 @@ impl Endpoint {
             state: MessageState::Queued,
             reason: match self.fence.two_homes {
                 true => Some(Reason::TwoHomes),
-                false => (!accepted).then_some(Reason::AwaitingAcceptance),
+                false if !accepted => Some(Reason::AwaitingAcceptance),
+                false => {
+                    let devices = self.devices_of(account);
+                    let at_hand = devices.iter().any(|device| self.link_to(*device).is_some());
+                    (!at_hand).then_some(Reason::Dialling)
+                }
             },
             expires: wall.saturating_add(self.me.life),
             steps: Vec::new(),

@@ -37,6 +37,8 @@ pub(super) struct Lane {
     /// When deposited lines last went once more.
     again_at: Option<Millis>,
     pub(super) by_message: BTreeMap<MessageId, u64>,
+    /// Lines whose messages say already what they wait for.
+    pub(super) told: BTreeSet<u64>,
     /// The session that everything under way was encrypted in, once that was looked at.
     pub(super) session: Option<SessionId>,
     /// When what was under way last moved to another session.
@@ -64,6 +66,7 @@ impl Lane {
         self.waiting.remove(&number);
         self.flying.remove(&number);
         self.delayed.remove(&number);
+        self.told.remove(&number);
         let row = self.lines.remove(&number)?;
         if self.by_message.get(&row.message) == Some(&number) {
             self.by_message.remove(&row.message);

@@ -88,7 +88,7 @@ impl Endpoint {
         }
         if opener == Opener::Us {
             // Only an answer proves a link useful: one that is closed at once is not dialled at once.
-            self.dial_failed(cx.now, (peer, kind));
+            self.back_off(cx.now, (peer, kind));
         }
         let ready = opener == Opener::Them;
         let state = Link {
@@ -132,7 +132,16 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn dial_failed(&mut self, now: Time, peer: (HostId, StreamKind)) {
+    pub(super) fn dial_failed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: (HostId, StreamKind),
+    ) -> Result<(), RowsError> {
+        self.back_off(cx.now, peer);
+        self.nobody_there(cx, peer)
+    }
+
+    fn back_off(&mut self, now: Time, peer: (HostId, StreamKind)) {
         if let Some(dial) = self.dials.get_mut(&peer) {
             dial.under_way = false;
             dial.not_before = now.since_start.saturating_add(dial.wait);

@@ -224,8 +224,7 @@ impl Endpoint {
             }
             Input::Network(NetworkInput::Frame { link, bytes }) => self.frame(cx, link, &bytes),
             Input::Network(NetworkInput::DialFailed { peer, kind }) => {
-                self.dial_failed(now, (peer, kind));
-                Ok(())
+                self.dial_failed(cx, (peer, kind))
             }
             Input::Command { request, command } => self.command(cx, request, command),
             Input::Addresses(addresses) => self.moved(cx, addresses),

@@ -22,6 +22,7 @@ mod refusal;
 mod repair;
 pub mod sessions;
 mod view;
+mod waiting;
 
 pub use input::{Command, HostChoice, Input, OutgoingText};
 pub use machine::{Endpoint, Person};

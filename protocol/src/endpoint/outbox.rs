@@ -261,6 +261,7 @@ impl Endpoint {
                 let bytes = ByteBuf::from(envelope.to_bytes());
                 let request = Request::Deposit { envelope: bytes, stamp: [0; 8] };
                 self.ask(cx, link, Asked::Deposit(device, number), request, true);
+                self.left_direct(cx, (device, number))?;
             }
             let envelope = Some(envelope).filter(|it| keeps && it.queue() != QueueId::ZERO);
             let since = cx.now.since_start;

@@ -16,7 +16,7 @@ use crate::output::{self, Format, text};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The link from the host's operator (`godwit-host:…`)
-    pub(super) link: String,
+    pub(crate) link: String,
 }
 
 /// Writes it down, and registers at once where a node runs.

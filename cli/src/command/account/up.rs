@@ -24,13 +24,14 @@ pub(crate) struct Args {
 /// Starts it, unless it runs.
 pub(crate) async fn up(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
     let flags = Flags::from(args.setup);
-    keep_flags(home, &flags)?;
+    let changes = keep_flags(home, &flags)?;
     let ready = match background::running(home).await? {
         Some(ready) => {
-            output::talk("it runs already; flags are used from its next start on");
+            let later = if changes { ": the flags are used from its next start on" } else { "" };
+            output::talk(&format!("it runs already{later}"));
             ready
         }
-        None => background::start(home, args.passphrase_file.as_deref())?,
+        None => background::start(home, None, args.passphrase_file.as_deref())?,
     };
     output::line(&run::ready(&ready, format)?)?;
     Ok(())

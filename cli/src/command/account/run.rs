@@ -14,7 +14,7 @@ use sd_notify::NotifyState;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::watch;
+use crate::command::talk::watch;
 use crate::exit::{FORCED, Failure};
 use crate::output::printer::Printer;
 use crate::output::{Format, json, text};

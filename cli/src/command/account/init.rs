@@ -35,20 +35,19 @@ pub(crate) struct Args {
     announce: Vec<Address>,
 }
 
-/// Makes an account's home as a person without any flag is asked for it.
-pub(super) fn ask(home: &Path) -> Result<(), Failure> {
+/// Makes an account's home as a person without any flag is asked for it; returns the passphrase, to
+/// start the node with.
+pub(crate) fn ask(home: &Path) -> Result<Passphrase, Failure> {
     output::talk("There is no account here yet. What name shall your friends see?");
     let mut name = String::new();
     io::stdin().read_line(&mut name)?;
     let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
-    let args = Args {
-        name,
-        passphrase_file: None,
-        no_passphrase: false,
-        host: false,
-        announce: Vec::new(),
-    };
-    run(args, home, Format::Text)
+    let name = name.as_deref().map(Name::parse).transpose().map_err(bad_name)?;
+    output::talk("A passphrase locks your keys on this device.");
+    let passphrase = passphrase::ask_new()?;
+    let new = NewHome { name, passphrase: Some(&passphrase), announce: Vec::new() };
+    home::init_account(home, &new, &mut system_rng(), |made| show(made, home, Format::Text))?;
+    Ok(passphrase)
 }
 
 /// Makes the home.

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
 }
 
 /// What a person wants to see of an event; `None` for nothing.
-pub(super) fn render(event: &Value) -> Option<String> {
+pub(crate) fn render(event: &Value) -> Option<String> {
     match text::field(event, "event").as_str() {
         "message" => Some(message::render(event, output::width())),
         "contact" => Some(text::pairs(&[(

@@ -5,12 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use godwit_node::home::Passphrase;
 use godwit_protocol::endpoint::{Code, Refusal};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::join;
 use crate::background;
+use crate::command::keep::join;
 use crate::exit::Failure;
 use crate::feed::Feed;
 use crate::node::{InboxQuery, Node};
@@ -18,7 +19,7 @@ use crate::output::{self, Format, message, safe, text};
 use crate::terminal::{Print, Terminal, Typed, Words};
 
 /// Talk: type a line to send it; `/help` shows what else
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// With whom
     with: Option<String>,
@@ -53,21 +54,30 @@ struct Shared {
 }
 
 /// Talks until the person leaves.
-pub(crate) fn run(args: &Args, home: &Path, format: Format) -> Result<(), Failure> {
+pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         let message = "chat is for people";
         return Err(Refusal::new(Code::Usage, message, "godwit send, godwit watch --json").into());
     }
+    talk(args.with.as_deref(), home, None)
+}
+
+/// The same; the passphrase, if it is known, opens the home where no node runs.
+pub(crate) fn talk(
+    with: Option<&str>,
+    home: &Path,
+    passphrase: Option<Passphrase>,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if runtime.block_on(background::running(home))?.is_none() {
-        background::start(home, None)?;
+        background::start(home, passphrase, None)?;
     }
     let node = runtime.block_on(Node::connect(home))?;
     let shared = Shared::default();
     let mut chat =
         Chat { runtime, node, home: home.to_owned(), shared: shared.clone(), last: None };
     chat.learn_names()?;
-    if let Some(who) = &args.with {
+    if let Some(who) = with {
         chat.talk_with(who)?;
     }
     let (mut terminal, print) = Terminal::open(&shared.names)?;

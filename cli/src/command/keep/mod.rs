@@ -1,0 +1,5 @@
+//! Verbs: who keeps mail for whom.
+
+pub(super) mod host;
+pub(super) mod join;
+pub(super) mod mailbox;
