@@ -44,4 +44,6 @@ pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod time;
+#[cfg(test)]
+mod vectors;
 pub mod wire;

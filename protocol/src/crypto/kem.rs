@@ -129,3 +129,11 @@ macro_rules! kem {
 
 kem!(MlKem1024, PqSeed, PqPublic, "ML-KEM-1024");
 kem!(MlKem768, RatchetSeed, RatchetPublic, "ML-KEM-768");
+
+#[cfg(test)]
+impl PqSeed {
+    /// The seed, for vectors.
+    pub(crate) const fn expose(&self) -> &[u8; 64] {
+        self.0.expose()
+    }
+}

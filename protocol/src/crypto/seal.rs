@@ -44,6 +44,12 @@ impl SealSecret {
         Self(Secret::new(bytes))
     }
 
+    /// The seed, for vectors.
+    #[cfg(test)]
+    pub(crate) const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
     /// The public key.
     ///
     /// # Errors
