@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use godwit_node::home::{Home, HomeError, Passphrase, Protection};
+use godwit_node::home::{Home, HomeError, Passphrase};
 use godwit_protocol::endpoint::{Code, Refusal};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -46,10 +46,9 @@ pub(crate) fn start(
     known: Option<Passphrase>,
     passphrase_file: Option<&Path>,
 ) -> Result<Value, Failure> {
-    let passphrase = match (Home::protection(home)?, known) {
-        (Protection::File, _) => None,
-        (Protection::Passphrase, Some(known)) => Some(known),
-        (Protection::Passphrase, None) => Some(passphrase::from_file_or_terminal(passphrase_file)?),
+    let passphrase = match known {
+        Some(known) => Some(known),
+        None => passphrase::of_home(home, passphrase_file)?,
     };
     let folder = Home::resolve(home)?;
     let log_path = folder.join("node.log");

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
-use godwit_node::home::{HomeError, Passphrase};
+use godwit_node::home::{Home, HomeError, Passphrase, Protection};
 use godwit_protocol::endpoint::{Code, Refusal};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -30,11 +30,19 @@ pub(crate) fn from_file(path: &Path) -> Result<Passphrase, Refusal> {
 }
 
 /// The passphrase of the file if one is given, else what the terminal answers.
-pub(crate) fn from_file_or_terminal(path: Option<&Path>) -> Result<Passphrase, Refusal> {
+fn from_file_or_terminal(path: Option<&Path>) -> Result<Passphrase, Refusal> {
     match path {
         Some(path) => from_file(path),
         None if can_ask() => ask("Passphrase: "),
         None => Err(HomeError::PassphraseNeeded.into()),
+    }
+}
+
+/// The passphrase that a home is opened with; none where it has none.
+pub(crate) fn of_home(home: &Path, file: Option<&Path>) -> Result<Option<Passphrase>, Refusal> {
+    match Home::protection(home)? {
+        Protection::Passphrase => from_file_or_terminal(file).map(Some),
+        Protection::File => Ok(None),
     }
 }
 

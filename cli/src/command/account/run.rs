@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use godwit_node::Node;
 use godwit_node::config::{Admit, Config, Flags, PeerAddress, parse_address, parse_listen};
-use godwit_node::home::{Home, OpenHome, Protection};
+use godwit_node::home::{Home, OpenHome};
 use godwit_protocol::endpoint::Refusal;
 use godwit_protocol::identity::Network;
 use godwit_protocol::machine::Address;
@@ -74,12 +74,7 @@ pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure
         // Whoever leads a session already keeps it.
         let _ = rustix::process::setsid();
     }
-    let passphrase = match Home::protection(home)? {
-        Protection::Passphrase => {
-            Some(passphrase::from_file_or_terminal(args.passphrase_file.as_deref())?)
-        }
-        Protection::File => None,
-    };
+    let passphrase = passphrase::of_home(home, args.passphrase_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Heard from here on: a signal while the home opens ends the node as soon as it is open.
     let signals = runtime.block_on(async { Signals::listen() })?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use godwit_node::home::{Home, Protection};
+use godwit_node::home::Home;
 use godwit_node::{CheckReport, check_store};
 use godwit_protocol::endpoint::{Code, Refusal};
 use serde_json::json;
@@ -36,12 +36,7 @@ enum Act {
 /// Carries it out.
 pub(crate) fn run(args: &Args, home: &Path, format: Format) -> Result<(), Failure> {
     let Act::Check = args.act;
-    let passphrase = match Home::protection(home)? {
-        Protection::Passphrase => {
-            Some(passphrase::from_file_or_terminal(args.passphrase_file.as_deref())?)
-        }
-        Protection::File => None,
-    };
+    let passphrase = passphrase::of_home(home, args.passphrase_file.as_deref())?;
     let open = Home::open(home, passphrase.as_ref())?;
     let report = check_store(&open).map_err(Refusal::from)?;
     show(&report, format)?;
