@@ -3,12 +3,13 @@
 
 mod cli_support;
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cli_support::node::Node;
-use cli_support::{Place, tell};
+use cli_support::{Place, said, tell};
 use rustix::process::Signal;
 
 const LISTEN: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
@@ -153,4 +154,44 @@ fn doctor_names_what_is_wrong_with_a_home_and_changes_nothing() {
     fs::write(home.join("store/db"), [7; 4_096]).unwrap();
     fs::write(home.join("store/conf"), "nothing of ours").unwrap();
     assert_eq!(finding(&place, "store").0, "broken");
+}
+
+#[test]
+fn a_log_at_trace_names_nobody_and_nothing_that_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let logged = |name: &str| {
+        let mut node = Node::person(name);
+        node.stop();
+        let log = std::fs::File::create(folder.path().join(name)).unwrap();
+        let mut command = node.place.command();
+        command.args(["run", "--json", "--listen", &node.listens]).env("GODWIT_LOG", "trace");
+        let mut child = command.stdout(std::process::Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        node.child = Some(child);
+        node
+    };
+    let (mut alice, mut bob) = (logged("Alicia"), logged("Roberto"));
+    alice.add(&bob, "bobby");
+    bob.until("she asks", |bob| bob.place.run(["contact", "accept", "Alicia"]).exit == Some(0));
+    alice.ok(&["send", "bobby", "a secret text", "--wait", "delivered"]);
+    let mut secrets: Vec<String> =
+        ["Alicia", "Roberto", "bobby", "secret", "127.0.0.1"].map(str::to_owned).to_vec();
+    for node in [&alice, &bob] {
+        let status = node.ok(&["status", "--json"]).json();
+        let of = |key: &str| status[key].as_str().unwrap().to_owned();
+        secrets.extend(["account", "device", "peer_id"].map(of));
+    }
+    alice.stop();
+    bob.stop();
+
+    for name in ["Alicia", "Roberto"] {
+        let log = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(log.contains("the node is ready") && log.contains("the node stops"), "{log}");
+        for secret in &secrets {
+            assert!(!log.contains(secret.as_str()), "{secret} in {log}");
+        }
+    }
+    let wrong = alice.place.command().arg("run").env("GODWIT_LOG", "loud").output().unwrap();
+    said(wrong).is_refused("E_USAGE", 2);
 }

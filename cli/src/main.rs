@@ -8,6 +8,7 @@
 //! | `output` | text, JSON, and the only way to print what somebody else wrote |
 //! | `node`, `feed` | the running node: its acts, and its events without an end |
 //! | `background` | a node that goes on when the command ends |
+//! | `log` | what a node says of itself on stderr |
 //! | `guard` | what a process that holds keys asks of the system |
 //! | `exit` | the exit-code table |
 //! | `terminal` | where a person types |
@@ -22,6 +23,7 @@ mod command;
 mod exit;
 mod feed;
 mod guard;
+mod log;
 mod node;
 mod output;
 mod passphrase;

@@ -11,21 +11,21 @@ const MAX_WAITING: usize = 256;
 /// How long the end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// Stdout behind a thread of its own.
+/// An output behind a thread of its own.
+#[derive(Debug)]
 pub(crate) struct Printer {
     lines: SyncSender<String>,
     done: Receiver<()>,
 }
 
 impl Printer {
-    /// Starts the thread.
-    pub(crate) fn start() -> io::Result<Self> {
+    /// Starts the thread, which gives each line to `write`.
+    pub(crate) fn start(write: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
         let (lines, waiting) = sync_channel::<String>(MAX_WAITING);
         let (ended, done) = sync_channel(1);
         thread::Builder::new().name("printer".to_owned()).spawn(move || {
             while let Ok(line) = waiting.recv() {
-                // The node goes on without a reader.
-                let _ = super::line(&line);
+                write(&line);
             }
             drop(ended);
         })?;

@@ -253,7 +253,13 @@ impl Endpoint {
                 is_due(row, wall) && (direct.is_some() || ways.iter().any(lacks))
             })
         };
-        let numbers: Vec<u64> = lane.waiting.iter().filter(ready).take(room).copied().collect();
+        // Receipts need no room: what is in flight at the other end waits for them, and so both ends
+        // could wait for each other.
+        let is_receipt = |number: &&u64| lane.delayed.contains_key(number);
+        let receipts = lane.delayed.keys().filter(|number| lane.waiting.contains(number));
+        let others = lane.waiting.iter().filter(|number| !is_receipt(number));
+        let numbers: Vec<u64> =
+            receipts.filter(ready).chain(others.filter(ready).take(room)).copied().collect();
         let keeps = !self.hosts_of(device).1.is_empty();
         for number in numbers {
             let Some(envelope) = self.envelope(cx, device, number)? else { continue };

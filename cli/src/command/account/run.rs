@@ -17,8 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::command::talk::watch;
 use crate::exit::{FORCED, Failure};
 use crate::output::printer::Printer;
-use crate::output::{Format, json, text};
-use crate::passphrase;
+use crate::output::{self, Format, json, text};
+use crate::{log, passphrase};
 
 /// Run the node here until it is told to end
 #[derive(Debug, clap::Args)]
@@ -74,6 +74,7 @@ pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure
         // Whoever leads a session already keeps it.
         let _ = rustix::process::setsid();
     }
+    log::start()?;
     let passphrase = passphrase::of_home(home, args.passphrase_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Heard from here on: a signal while the home opens ends the node as soon as it is open.
@@ -106,7 +107,8 @@ async fn serve(
     mut signals: Signals,
     (print, format): (Print, Format),
 ) -> Result<(), Failure> {
-    let printer = Printer::start()?;
+    // The node goes on without a reader.
+    let printer = Printer::start(|line| drop(output::line(line)))?;
     let mut handle = tokio::select! {
         started = Node::builder(open, config).start() => started.map_err(Refusal::from)?,
         () = signals.next() => return Ok(()),
@@ -114,6 +116,7 @@ async fn serve(
     let mut events = handle.events().map_err(Refusal::from)?;
     printer.line(ready(&handle.ready(), format)?);
     tell_manager(NotifyState::Ready);
+    tracing::info!("the node is ready");
     let ended = loop {
         tokio::select! {
             ended = handle.ended() => break Some(ended),
@@ -126,6 +129,7 @@ async fn serve(
         }
     };
     tell_manager(NotifyState::Stopping);
+    tracing::info!("the node stops");
     let result = match ended {
         Some(error) => Err(Refusal::from(error).into()),
         None => tokio::select! {

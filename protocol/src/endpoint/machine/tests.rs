@@ -233,6 +233,24 @@ fn two_who_add_each_other_talk_both_ways_in_order_and_nothing_is_left_to_do() {
 }
 
 #[test]
+fn two_who_have_all_in_flight_that_may_be_do_not_wait_for_each_other() {
+    let mut world = World::friends();
+    let many = crate::limits::MAX_IN_FLIGHT + 50;
+
+    for node in [0, 1] {
+        let to = crate::identity::account_text(&world.nodes[1 - node].account());
+        let text = |number| OutgoingText { to: to.clone(), text: format!("{number}"), id: None };
+        let command = Command::Send((0..many).map(text).collect());
+        world.give(node, Input::Command { request: 1, command });
+    }
+    world.run();
+    world.rest();
+
+    assert!(world.idle_lanes());
+    assert_eq!([0, 1].map(|node| world.nodes[node].texts().len()), [many; 2]);
+}
+
+#[test]
 fn a_stranger_is_pending_until_accepted_and_its_texts_wait() {
     let mut world = World::new();
     world.add(0);
