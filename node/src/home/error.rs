@@ -136,7 +136,7 @@ impl HomeError {
         match self {
             Self::Absent { .. } => "godwit init, or check --home".to_owned(),
             Self::Exists { .. } => "godwit id, or choose another --home".to_owned(),
-            Self::InUse { .. } => "godwit status; end the node that runs there first".to_owned(),
+            Self::InUse { .. } => "godwit down ends the node that runs there".to_owned(),
             Self::Version { .. } => "use the version of godwit that made it".to_owned(),
             Self::PassphraseNeeded | Self::PassphraseWrong | Self::PassphraseUnfit => {
                 "--passphrase-file FILE, or GODWIT_PASSPHRASE_FILE".to_owned()
