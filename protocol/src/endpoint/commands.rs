@@ -4,8 +4,8 @@ use serde_bytes::ByteBuf;
 
 use super::block::blocked;
 use super::machine::{Cx, Endpoint};
-use super::messages::note;
 use super::outbox::NewLine;
+use super::outbox::note;
 use super::{
     Code, Command, ContactState, Effect, EndpointStatus, HostState, HostView, MessageState,
     OutgoingText, Reason, Refusal, Reply, SentMessage, StepKind,

@@ -25,8 +25,8 @@ use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
 use crate::time::{ClockWatch, Millis, Time, UnixMillis};
 
-use super::lane::Lane;
 use super::links::{Dial, Link};
+use super::outbox::Lane;
 
 /// Whose node it is.
 #[derive(Debug)]

@@ -9,10 +9,8 @@ mod contacts;
 mod first_contact;
 mod hosts;
 mod input;
-mod lane;
 mod links;
 mod machine;
-mod messages;
 mod outbox;
 mod output;
 mod prekeys;
@@ -22,7 +20,6 @@ mod refusal;
 mod repair;
 pub mod sessions;
 mod view;
-mod waiting;
 
 pub use input::{Command, HostChoice, Input, OutgoingText};
 pub use machine::{Endpoint, Person};

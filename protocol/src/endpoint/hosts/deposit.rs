@@ -7,10 +7,10 @@ use serde_bytes::ByteBuf;
 
 use super::ways::{Gate, SHUT, Way};
 use crate::crypto::hash;
-use crate::endpoint::lane::Lane;
 use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
-use crate::endpoint::messages::note_step;
+use crate::endpoint::outbox::Lane;
+use crate::endpoint::outbox::note_step;
 use crate::endpoint::{Change, Effect, MessageState, Reason, StampJob, StepKind};
 use crate::envelope::Envelope;
 use crate::id::{Birth, DeviceId, HostId, QueueId, SessionId};

@@ -1,8 +1,8 @@
 //! Which hosts of a contact take which line now: their queue is open on a ready stream.
 
-use crate::endpoint::lane::Lane;
 use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
+use crate::endpoint::outbox::Lane;
 use crate::id::{DeviceId, HostId, QueueId};
 use crate::machine::{Address, LinkId, StreamKind};
 use crate::mailbox::host_proof;

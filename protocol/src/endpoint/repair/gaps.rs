@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use crate::content::{Hello, Kind, Resend};
 use crate::endpoint::machine::{Cx, Endpoint};
-use crate::endpoint::messages::note;
 use crate::endpoint::outbox::NewLine;
+use crate::endpoint::outbox::note;
 use crate::endpoint::{ContactState, StepKind};
 use crate::id::{AccountId, ConversationId, DeviceId, MessageId};
 use crate::limits::{

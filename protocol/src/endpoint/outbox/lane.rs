@@ -17,41 +17,41 @@ const LONGEST_DELAY: Millis = Millis::from_secs(60);
 
 /// A line that is under way: on a direct stream, or asked of a host.
 #[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) direct: Option<LinkId>,
-    pub(super) since: Millis,
+pub(in crate::endpoint) struct Flight {
+    pub(in crate::endpoint) direct: Option<LinkId>,
+    pub(in crate::endpoint) since: Millis,
     /// The hosts that were asked.
-    pub(super) asked: BTreeSet<HostId>,
+    pub(in crate::endpoint) asked: BTreeSet<HostId>,
     /// What was encrypted, once for all hosts; a first contact keeps its bytes in its row.
-    pub(super) envelope: Option<Envelope>,
+    pub(in crate::endpoint) envelope: Option<Envelope>,
 }
 
 /// The lines of one device.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
-    pub(super) lines: BTreeMap<u64, OutboxRow>,
-    pub(super) waiting: BTreeSet<u64>,
-    pub(super) flying: BTreeMap<u64, Flight>,
+pub(in crate::endpoint) struct Lane {
+    pub(in crate::endpoint) lines: BTreeMap<u64, OutboxRow>,
+    pub(in crate::endpoint) waiting: BTreeSet<u64>,
+    pub(in crate::endpoint) flying: BTreeMap<u64, Flight>,
     /// Receipts, which may have to wait before they leave.
-    pub(super) delayed: BTreeMap<u64, UnixMillis>,
+    pub(in crate::endpoint) delayed: BTreeMap<u64, UnixMillis>,
     /// When deposited lines last went once more.
     again_at: Option<Millis>,
-    pub(super) by_message: BTreeMap<MessageId, u64>,
+    pub(in crate::endpoint) by_message: BTreeMap<MessageId, u64>,
     /// Lines whose messages say already what they wait for.
-    pub(super) told: BTreeSet<u64>,
+    pub(in crate::endpoint) told: BTreeSet<u64>,
     /// The session that everything under way was encrypted in, once that was looked at.
-    pub(super) session: Option<SessionId>,
+    pub(in crate::endpoint) session: Option<SessionId>,
     /// When what was under way last moved to another session.
-    pub(super) moved_at: Option<Millis>,
+    pub(in crate::endpoint) moved_at: Option<Millis>,
 }
 
 /// Whether a line may leave. Nothing waits longer than a minute: the clock was set back then.
-pub(super) fn is_due(row: &OutboxRow, wall: UnixMillis) -> bool {
+pub(in crate::endpoint) fn is_due(row: &OutboxRow, wall: UnixMillis) -> bool {
     row.not_before <= wall || row.not_before.since(wall) > LONGEST_DELAY
 }
 
 impl Lane {
-    pub(super) fn add(&mut self, number: u64, row: OutboxRow) {
+    pub(in crate::endpoint) fn add(&mut self, number: u64, row: OutboxRow) {
         self.by_message.insert(row.message, number);
         if !row.deposited {
             self.waiting.insert(number);
@@ -62,7 +62,7 @@ impl Lane {
         self.lines.insert(number, row);
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
+    pub(in crate::endpoint) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
         self.waiting.remove(&number);
         self.flying.remove(&number);
         self.delayed.remove(&number);
@@ -75,7 +75,10 @@ impl Lane {
     }
 
     /// A receipt that was never encrypted, waits, and leaves by then.
-    pub(super) fn receipt_until(&mut self, latest: UnixMillis) -> Option<(u64, &mut OutboxRow)> {
+    pub(in crate::endpoint) fn receipt_until(
+        &mut self,
+        latest: UnixMillis,
+    ) -> Option<(u64, &mut OutboxRow)> {
         let waits = |number: &u64| self.waiting.contains(number);
         let number = *self.delayed.keys().rev().find(|number| waits(number))?;
         let row = self.lines.get_mut(&number)?;
@@ -84,33 +87,33 @@ impl Lane {
     }
 
     /// How long it is until the next receipt is due.
-    pub(super) fn next_delayed(&self, wall: UnixMillis) -> Option<Millis> {
+    pub(in crate::endpoint) fn next_delayed(&self, wall: UnixMillis) -> Option<Millis> {
         let waits = |(number, _): &(&u64, &UnixMillis)| self.waiting.contains(number);
         let delayed = self.delayed.iter().filter(waits);
         delayed.map(|(_, at)| at.since(wall)).filter(|wait| wait.0 > 0).min()
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::endpoint) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.flying.values().all(|flight| flight.direct.is_some())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::endpoint) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.flying.is_empty()
     }
 
     /// Whether something here is for the device's contact queue.
-    pub(super) fn has_first_contact(&self) -> bool {
+    pub(in crate::endpoint) fn has_first_contact(&self) -> bool {
         self.lines.values().any(|row| matches!(row.carried, Carried::FirstContact { .. }))
     }
 
     /// Whether something has waited too long for a receipt on a direct stream.
-    pub(super) fn is_late(&self, now: Millis) -> bool {
+    pub(in crate::endpoint) fn is_late(&self, now: Millis) -> bool {
         let oldest = self.flying.values().next();
         oldest.is_some_and(|flight| now.saturating_sub(flight.since) >= DIRECT_GRACE)
     }
 
     #[cfg(feature = "sim")]
-    pub(super) fn describe(&self) -> String {
+    pub(in crate::endpoint) fn describe(&self) -> String {
         let lines = self.lines.iter().map(|(number, row)| {
             let place = match (self.waiting.contains(number), self.flying.get(number)) {
                 (true, _) => "waits".to_owned(),
@@ -125,18 +128,18 @@ impl Lane {
         lines.collect::<Vec<_>>().join(", ")
     }
 
-    pub(super) fn first_waiting(&self) -> Option<u64> {
+    pub(in crate::endpoint) fn first_waiting(&self) -> Option<u64> {
         self.waiting.first().copied()
     }
 
     /// Whether a message waits here, or for its receipt.
-    pub(super) fn has(&self, message: MessageId) -> bool {
+    pub(in crate::endpoint) fn has(&self, message: MessageId) -> bool {
         self.by_message.contains_key(&message)
     }
 
     /// What flew on a link waits again, and what was asked of its host may be asked again. Returns
     /// whether anything did.
-    pub(super) fn land(&mut self, link: LinkId, host: Option<HostId>) -> bool {
+    pub(in crate::endpoint) fn land(&mut self, link: LinkId, host: Option<HostId>) -> bool {
         let mut any = false;
         for flight in self.flying.values_mut() {
             any |= host.is_some_and(|host| flight.asked.remove(&host));
@@ -170,7 +173,7 @@ impl Lane {
 
     /// What has been on a direct stream for a day without a receipt goes once more. Returns whether
     /// anything does.
-    pub(super) fn land_old(&mut self, now: Millis) -> bool {
+    pub(in crate::endpoint) fn land_old(&mut self, now: Millis) -> bool {
         let old = |flight: &Flight| {
             flight.direct.is_some() && now.saturating_sub(flight.since) >= Millis::from_days(1)
         };
@@ -178,7 +181,7 @@ impl Lane {
     }
 
     /// What left while no host was known is encrypted again now that one takes it.
-    pub(super) fn land_bare(&mut self, now: Millis) {
+    pub(in crate::endpoint) fn land_bare(&mut self, now: Millis) {
         let late = |flight: &Flight| now.saturating_sub(flight.since) >= DIRECT_GRACE;
         self.wait_again(|flight| flight.envelope.is_none() && late(flight));
     }
@@ -198,7 +201,7 @@ impl Lane {
     }
 
     /// A host does not take a line now.
-    pub(super) fn refused(&mut self, number: u64, host: HostId) {
+    pub(in crate::endpoint) fn refused(&mut self, number: u64, host: HostId) {
         if let Some(flight) = self.flying.get_mut(&number) {
             flight.asked.remove(&host);
         }
@@ -206,7 +209,7 @@ impl Lane {
     }
 
     /// A line with its k words rests once nobody else was asked for it.
-    pub(super) fn rest(&mut self, number: u64) {
+    pub(in crate::endpoint) fn rest(&mut self, number: u64) {
         let Some(row) = self.lines.get(&number).filter(|row| row.deposited) else { return };
         let has_word = |host: &HostId| row.words.iter().any(|word| word.host == *host);
         let done = |flight: &Flight| flight.direct.is_none() && flight.asked.iter().all(has_word);
@@ -217,7 +220,7 @@ impl Lane {
     }
 
     /// Words that are lost count no longer. Returns the lines that wait again.
-    pub(super) fn void(&mut self, lost: impl Fn(&HostWord) -> bool) -> Vec<u64> {
+    pub(in crate::endpoint) fn void(&mut self, lost: impl Fn(&HostWord) -> bool) -> Vec<u64> {
         let mut changed = Vec::new();
         for (number, row) in &mut self.lines {
             let count = row.words.len();
@@ -235,7 +238,7 @@ impl Lane {
 
     /// The device has moved or its host lost state: what was deposited and never receipted goes
     /// once more, at most once an hour.
-    pub(super) fn go_again(&mut self, now: Millis) {
+    pub(in crate::endpoint) fn go_again(&mut self, now: Millis) {
         let lately = |at: Millis| now.saturating_sub(at) < Millis::from_hours(1);
         if self.again_at.is_some_and(lately) {
             return;

@@ -4,11 +4,11 @@
 
 use serde_bytes::ByteBuf;
 
-use super::hosts::Arrival;
-use super::machine::{Cx, Endpoint};
-use super::repair::note_missing;
-use super::{Change, MessageState, Step, StepKind};
 use crate::content::Content;
+use crate::endpoint::hosts::Arrival;
+use crate::endpoint::machine::{Cx, Endpoint};
+use crate::endpoint::repair::note_missing;
+use crate::endpoint::{Change, MessageState, Step, StepKind};
 use crate::id::{HostId, MessageId};
 use crate::limits::{MAX_PARENTS, MAX_RECORD_AHEAD};
 use crate::rows::RowsError;
@@ -22,12 +22,12 @@ use crate::time::UnixMillis;
 const MAX_STEPS: usize = 24;
 
 /// Notes a step; a repeat of the last one is counted.
-pub(super) fn note(row: &mut MessageRow, kind: StepKind, at: UnixMillis) {
+pub(in crate::endpoint) fn note(row: &mut MessageRow, kind: StepKind, at: UnixMillis) {
     note_step(row, (kind, None, "ok"), at);
 }
 
 /// Notes a step at a host, and how it went.
-pub(super) fn note_step(
+pub(in crate::endpoint) fn note_step(
     row: &mut MessageRow,
     (kind, host, result): (StepKind, Option<HostId>, &str),
     at: UnixMillis,
@@ -50,7 +50,7 @@ pub(super) fn note_step(
 
 impl Endpoint {
     /// Records what a contact wrote.
-    pub(super) fn record_incoming(
+    pub(in crate::endpoint) fn record_incoming(
         &mut self,
         cx: &mut Cx<'_>,
         key: MessageKey,
@@ -79,7 +79,7 @@ impl Endpoint {
     }
 
     /// Gives a message its place after its parents, and makes it one that others may follow.
-    pub(super) fn place(
+    pub(in crate::endpoint) fn place(
         &mut self,
         cx: &mut Cx<'_>,
         key: MessageKey,

@@ -4,9 +4,9 @@
 //! are not: an hour without a network writes nothing more.
 //! Source: CLI, "why"; issue "Reach", point 5.
 
-use super::machine::{Cx, Endpoint};
-use super::messages::note_step;
-use super::{Change, MessageState, Reason, StepKind};
+use super::note_step;
+use crate::endpoint::machine::{Cx, Endpoint};
+use crate::endpoint::{Change, MessageState, Reason, StepKind};
 use crate::id::{DeviceId, HostId};
 use crate::machine::StreamKind;
 use crate::rows::RowsError;
@@ -27,12 +27,12 @@ const fn is_of_the_way(reason: Reason) -> bool {
 
 impl Endpoint {
     /// Nobody answered at a peer: what waits for it says so.
-    pub(super) fn nobody_there(
+    pub(in crate::endpoint) fn nobody_there(
         &mut self,
         cx: &mut Cx<'_>,
         (peer, kind): (HostId, StreamKind),
     ) -> Result<(), RowsError> {
-        let waits = |lane: &super::lane::Lane| !lane.waiting.is_empty();
+        let waits = |lane: &super::Lane| !lane.waiting.is_empty();
         let lanes = self.lanes.iter().filter(|(_, lane)| waits(lane));
         let devices: Vec<DeviceId> = lanes.map(|(device, _)| *device).collect();
         for device in devices {
@@ -90,7 +90,7 @@ impl Endpoint {
     }
 
     /// A line leaves on a direct stream.
-    pub(super) fn left_direct(
+    pub(in crate::endpoint) fn left_direct(
         &mut self,
         cx: &mut Cx<'_>,
         (device, number): (DeviceId, u64),

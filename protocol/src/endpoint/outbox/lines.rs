@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 
 use serde_bytes::ByteBuf;
 
-use super::hosts::Way;
 use super::lane::{Flight, is_due};
-use super::links::{Asked, pages};
-use super::machine::{Cx, Endpoint};
-use super::sessions::EncryptFailure;
-use super::{Change, MessageState, StepKind};
 use crate::content::{Content, Kind, Receipt};
 use crate::conversation::Mode;
 use crate::crypto::hash;
+use crate::endpoint::hosts::Way;
+use crate::endpoint::links::{Asked, pages};
+use crate::endpoint::machine::{Cx, Endpoint};
+use crate::endpoint::sessions::EncryptFailure;
+use crate::endpoint::{Change, MessageState, StepKind};
 use crate::envelope::{Bucket, Envelope, revoke_hash, seal, sealed_message_length};
 use crate::id::{AccountId, DeviceId, MessageId, QueueId, SessionId};
 use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT, MAX_RECEIPT_IDS, RECEIPT_WAITS};
@@ -31,21 +31,21 @@ use crate::time::Millis;
 use crate::wire::frame::Request;
 
 /// What a new line carries.
-pub(super) struct NewLine {
-    pub(super) carried: Carried,
-    pub(super) message: MessageId,
-    pub(super) kind: Kind,
+pub(in crate::endpoint) struct NewLine {
+    pub(in crate::endpoint) carried: Carried,
+    pub(in crate::endpoint) message: MessageId,
+    pub(in crate::endpoint) kind: Kind,
     /// Whether it stays until it is receipted.
-    pub(super) receipted: bool,
+    pub(in crate::endpoint) receipted: bool,
     /// How long it waits before it leaves.
-    pub(super) delay: Millis,
+    pub(in crate::endpoint) delay: Millis,
     /// The session that it belongs to: a KEM part is worth nothing in another one.
-    pub(super) session: Option<SessionId>,
+    pub(in crate::endpoint) session: Option<SessionId>,
 }
 
 impl NewLine {
     /// A content, carried as it says.
-    pub(super) fn of(content: &Content, carried: Carried) -> Self {
+    pub(in crate::endpoint) fn of(content: &Content, carried: Carried) -> Self {
         Self {
             carried,
             message: content.message,
@@ -57,7 +57,7 @@ impl NewLine {
     }
 
     /// A message that a person wrote.
-    pub(super) const fn message(key: MessageKey, kind: Kind) -> Self {
+    pub(in crate::endpoint) const fn message(key: MessageKey, kind: Kind) -> Self {
         Self {
             carried: Carried::Message(key),
             message: key.id,
@@ -71,7 +71,7 @@ impl NewLine {
 
 impl Endpoint {
     /// Queues something for a device.
-    pub(super) fn queue(
+    pub(in crate::endpoint) fn queue(
         &mut self,
         cx: &mut Cx<'_>,
         device: DeviceId,
@@ -101,7 +101,7 @@ impl Endpoint {
     }
 
     /// Queues a content of the protocol for a device of a contact.
-    pub(super) fn queue_content(
+    pub(in crate::endpoint) fn queue_content(
         &mut self,
         cx: &mut Cx<'_>,
         to: (AccountId, DeviceId),
@@ -113,7 +113,7 @@ impl Endpoint {
     }
 
     /// The same for a content that is made.
-    pub(super) fn queue_made(
+    pub(in crate::endpoint) fn queue_made(
         &mut self,
         cx: &mut Cx<'_>,
         device: DeviceId,
@@ -124,7 +124,7 @@ impl Endpoint {
     }
 
     /// Queues a KEM part, which belongs to its session.
-    pub(super) fn queue_kem(
+    pub(in crate::endpoint) fn queue_kem(
         &mut self,
         cx: &mut Cx<'_>,
         (account, device): (AccountId, DeviceId),
@@ -137,7 +137,7 @@ impl Endpoint {
     }
 
     /// A content of the protocol for a contact.
-    pub(super) fn content(
+    pub(in crate::endpoint) fn content(
         &mut self,
         cx: &mut Cx<'_>,
         account: AccountId,
@@ -158,7 +158,7 @@ impl Endpoint {
 
     /// Receipts for what this batch recorded: up to 64 messages in one, added to one that waits and
     /// leaves no later where there is room.
-    pub(super) fn write_receipts(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+    pub(in crate::endpoint) fn write_receipts(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         for (device, (longest, ids)) in core::mem::take(&mut self.receipts) {
             let Some(account) = self.owners.get(&device).copied() else { continue };
             let drawn = u64::from(u32::from_le_bytes(cx.random()));
@@ -207,7 +207,7 @@ impl Endpoint {
 
     /// Lets leave what can leave: on a direct stream; at the hosts where there is none, or where it
     /// has been silent for too long.
-    pub(super) fn pump(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+    pub(in crate::endpoint) fn pump(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         for device in core::mem::take(&mut self.to_pump) {
             self.follow_session(cx, device)?;
             let direct = self.link_to(device);
@@ -444,7 +444,7 @@ impl Endpoint {
         Ok(content.to_bytes().ok())
     }
 
-    pub(super) fn queue_number(&self, device: DeviceId) -> u32 {
+    pub(in crate::endpoint) fn queue_number(&self, device: DeviceId) -> u32 {
         self.owners
             .get(&device)
             .and_then(|account| self.contacts.get(account))
@@ -453,7 +453,7 @@ impl Endpoint {
     }
 
     /// A line has arrived: what has no receipt ends with it.
-    pub(super) fn arrived(
+    pub(in crate::endpoint) fn arrived(
         &mut self,
         cx: &mut Cx<'_>,
         device: DeviceId,
@@ -469,7 +469,7 @@ impl Endpoint {
     }
 
     /// A device has receipted messages.
-    pub(super) fn receipted(
+    pub(in crate::endpoint) fn receipted(
         &mut self,
         cx: &mut Cx<'_>,
         device: DeviceId,
@@ -503,7 +503,7 @@ impl Endpoint {
     }
 
     /// Ends the lines whose time is over.
-    pub(super) fn expire_lines(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+    pub(in crate::endpoint) fn expire_lines(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         let wall = cx.now.wall;
         let over: Vec<(DeviceId, u64)> = self
             .lanes
@@ -524,7 +524,7 @@ impl Endpoint {
         Ok(())
     }
 
-    pub(super) fn end_message(
+    pub(in crate::endpoint) fn end_message(
         &mut self,
         cx: &mut Cx<'_>,
         key: MessageKey,
@@ -536,14 +536,19 @@ impl Endpoint {
         };
         row.state = state;
         row.reason = None;
-        super::messages::note(&mut row, step, cx.now.wall);
+        super::note(&mut row, step, cx.now.wall);
         save(cx.rows, &MESSAGES, &key.bytes(), &row)?;
         self.changed(Change::State(key.id, state, None));
         Ok(())
     }
 
     /// Drops what is out of date: lines of a kind of which only the newest counts.
-    pub(super) fn drop_lines(&mut self, cx: &mut Cx<'_>, device: DeviceId, kind: Kind) {
+    pub(in crate::endpoint) fn drop_lines(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        kind: Kind,
+    ) {
         let Some(lane) = self.lanes.get_mut(&device) else { return };
         let old: Vec<u64> = lane
             .lines
@@ -558,7 +563,7 @@ impl Endpoint {
     }
 
     /// Moves what waited for an account to its first device.
-    pub(super) fn move_lane(
+    pub(in crate::endpoint) fn move_lane(
         &mut self,
         cx: &mut Cx<'_>,
         from: DeviceId,
