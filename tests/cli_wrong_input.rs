@@ -65,7 +65,7 @@ fn what_is_not_built_does_not_exist() {
         "store check --repair",
         "store convert --to redb",
         "run --api 127.0.0.1:1",
-        "run --reachability public",
+        "run --reachability friends",
         "run --host-mailboxes=members",
         "mailbox move",
         "send bob hi --file x",

@@ -340,7 +340,7 @@ fn run(seed: u64, plan: Plan) -> Result<(), String> {
     let mut run = Run::new(seed, plan);
     if plan.lies {
         for host in run.hosts.clone() {
-            run.world.lie(host, Lies { withhold: 100, alter: 100, replay: 100 });
+            run.world.lie(host, Lies { withhold: 100, alter: 100, replay: 100, records: 400 });
         }
     }
     let cuts = u32::try_from(run.world.draw(3) * 5).unwrap();

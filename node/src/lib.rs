@@ -19,6 +19,7 @@ pub mod control;
 pub mod doctor;
 pub mod error;
 pub mod home;
+mod listeners;
 pub mod network;
 mod node;
 mod room;

@@ -2,35 +2,36 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use godwit_protocol::crypto::Signer;
 use godwit_protocol::endpoint::{Command, HostChoice, Input, Person};
+use godwit_protocol::id::HostId;
 use godwit_protocol::identity::{Chain, HostLink, account_text, peer_id_text};
-use godwit_protocol::limits::{MAX_HOST_ADDRESSES, STAMP_BITS};
+use godwit_protocol::limits::STAMP_BITS;
 use godwit_protocol::machine::{Address, NetworkInput};
 use godwit_protocol::mailbox::host::{Admission, HostSetup};
 use godwit_protocol::rows;
-use godwit_protocol::rows::home::{ADDRESSES, HOME};
-use godwit_protocol::rows::typed::load;
 use godwit_store::{CheckReport, DataKey, OpenError, Options, Place, Store};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::{Admit, Config};
+use crate::config::{Admit, Config, Reachability};
 use crate::control::{self, Api, Events, Facts};
 use crate::error::Error;
 use crate::home::{Card, OpenHome, Protection};
-use crate::network::{Network, NetworkConfig, NetworkError, Sinks};
+use crate::listeners::{self, Told};
+use crate::network::{Entrance, Network};
 use crate::room::Room;
 use crate::service::{Mailbox, Messenger, MessengerParts};
 
 /// The hint for the cache of a host's store, in bytes: up to ten times as much is used.
 const HOST_CACHE_BYTES: u64 = 16 << 20;
 
-/// What the network may tell before the loop takes it.
-const NETWORK_QUEUE: usize = 256;
+/// How long addresses are given to come to rest.
+const ADDRESSES_SETTLE: Duration = Duration::from_secs(1);
 
 /// A node that is not running yet.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub struct Handle {
     socket: PathBuf,
     api: Arc<Api>,
     serving: JoinHandle<()>,
-    watching: JoinHandle<()>,
+    watching: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<Result<(), Error>>,
 }
 
@@ -61,16 +62,16 @@ impl Node {
     /// # Errors
     /// [`Error`]: every case; then nothing runs.
     pub async fn start(self) -> Result<Handle, Error> {
-        let Self { home, config } = self;
+        let Self { home, mut config } = self;
+        if home.account.is_none() {
+            // Without an account there is nothing else to do.
+            config.hosting = config.hosting.or(Some(Admit::Invited));
+        }
         let home = Arc::new(home);
         let store = Arc::new(open_store(&home, &config)?);
-        let heard = start_network(&home, &config, &store).await?;
+        let heard = listeners::start(&home, &config, &store).await?;
         let network = heard.network;
-        let announced = if config.announce.is_empty() {
-            network.listen_addresses().to_vec()
-        } else {
-            config.announce.clone()
-        };
+        network.enter(entrances(&config), Entrance::Always);
         let account = home.account.as_ref();
         let chain = account.map(|account| Chain::from_bytes(&account.chain)).transpose();
         let chain = chain.map_err(|error| Error::StoreDamaged(error.to_string()))?;
@@ -78,14 +79,11 @@ impl Node {
             account: chain.as_ref().map(|chain| account_text(&chain.account())),
             device: account.map(|account| account.device.id().to_string()),
             peer_id: peer_id_text(&network.host_id()),
-            network: config.network.to_string(),
-            listen: texts(network.listen_addresses()),
-            announced: texts(&announced),
             protection: match home.protection() {
                 Protection::Passphrase => "passphrase",
                 Protection::File => "file",
             },
-            host_link: host_link(&network, &config, &announced),
+            network_name: config.network.clone(),
         };
         let (end, ended) = mpsc::channel(2);
         let messenger = match (account, &chain) {
@@ -97,6 +95,8 @@ impl Node {
                     name: account.name.clone(),
                     host: network.host_id(),
                     network: config.network.clone(),
+                    bootstrap: bootstrap(&config),
+                    is_public: config.reachability == Reachability::Public,
                     life: config.life,
                 };
                 let on_link = keep_link(Arc::clone(&home));
@@ -109,7 +109,7 @@ impl Node {
                 let end = end.clone();
                 let messenger = Messenger::start(parts, move |it| drop(end.blocking_send(it)))?;
                 let messenger = Arc::new(messenger);
-                messenger.give(Input::Addresses(announced.clone()));
+                messenger.give(Input::Addresses(network.announced_addresses()));
                 if !config.hosts.is_empty() {
                     let command = Command::UseHosts { hosts: choices(&config), k: None };
                     messenger.give(Input::Command { request: 0, command });
@@ -138,9 +138,6 @@ impl Node {
                 let mailbox = Arc::new(mailbox);
                 let taking = Arc::clone(&mailbox);
                 forward(heard.host, move |input| taking.network(input))?;
-                if home.account.is_none() {
-                    keep_link(Arc::clone(&home))(&facts.host_link.to_string());
-                }
                 Some(mailbox)
             }
             None => None,
@@ -148,6 +145,11 @@ impl Node {
         let room = Arc::new(Room::new(home.store_path(), config.floor));
         let watching =
             tokio::spawn(watch_space(Arc::clone(&room), messenger.clone(), mailbox.clone()));
+        let card = host_card(&home, &facts, mailbox.is_some());
+        if let Some(keep) = &card {
+            keep(&network);
+        }
+        let moving = tokio::spawn(watch_addresses(network.clone(), messenger.clone(), card));
         let socket = home.socket_path()?;
         let reader = store.reader();
         let clock = Clock::start();
@@ -156,6 +158,7 @@ impl Node {
             Api { own, chain, messenger, mailbox, store, reader, network, clock, facts, room };
         let api = Arc::new(api);
         let serving = control::serve(&socket, Arc::clone(&api))?;
+        let watching = vec![watching, moving];
         Ok(Handle { home, socket, api, serving, watching, ended })
     }
 }
@@ -164,7 +167,7 @@ impl Handle {
     /// The event that says that the node is there: peer id, real ports, control socket.
     #[must_use]
     pub fn ready(&self) -> Value {
-        control::ready(&self.api.facts, &self.socket)
+        control::ready(&self.api, &self.socket)
     }
 
     /// What happens from now on.
@@ -188,7 +191,7 @@ impl Handle {
     pub async fn stop(self) {
         let Self { home, socket, api, serving, watching, mut ended } = self;
         serving.abort();
-        watching.abort();
+        watching.iter().for_each(JoinHandle::abort);
         let mut threads = 0;
         if let Some(messenger) = &api.messenger {
             messenger.end();
@@ -244,44 +247,6 @@ fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
     })
 }
 
-type Told = mpsc::Receiver<NetworkInput>;
-
-/// A network that listens, and what it tells.
-struct Heard {
-    network: Network,
-    endpoint: Told,
-    host: Told,
-}
-
-/// Listens where it was asked to; where any port would do, on the port of the last time if it is
-/// free, so that contacts find the node again.
-async fn start_network(home: &OpenHome, config: &Config, store: &Store) -> Result<Heard, Error> {
-    let known: Option<Vec<Address>> = load(&store.reader(), &HOME, ADDRESSES).unwrap_or_default();
-    let kept = kept_ports(&config.listeners(), &known.unwrap_or_default());
-    match listen(home, config, kept).await {
-        Err(NetworkError::PortInUse { .. }) => {
-            listen(home, config, config.listeners()).await.map_err(unheard)
-        }
-        result => result.map_err(unheard),
-    }
-}
-
-async fn listen(
-    home: &OpenHome,
-    config: &Config,
-    listen: Vec<Address>,
-) -> Result<Heard, NetworkError> {
-    let (to_endpoint, endpoint) = mpsc::channel(NETWORK_QUEUE);
-    let (to_host, host) = mpsc::channel(NETWORK_QUEUE);
-    let sinks = Sinks {
-        endpoint: home.account.as_ref().map(|_| to_endpoint),
-        host: config.hosting.map(|_| to_host),
-    };
-    let network = config.network.clone();
-    let settings = NetworkConfig { node_key: home.node_key.clone(), network, listen };
-    Ok(Heard { network: Network::start(settings, sinks).await?, endpoint, host })
-}
-
 /// The hosts that `join` wrote down.
 fn choices(config: &Config) -> Vec<HostChoice> {
     let choice = |link: &HostLink| HostChoice {
@@ -292,14 +257,20 @@ fn choices(config: &Config) -> Vec<HostChoice> {
     config.hosts.iter().map(choice).collect()
 }
 
-/// This host's link without a token.
-fn host_link(network: &Network, config: &Config, announced: &[Address]) -> HostLink {
-    HostLink {
-        host: network.host_id(),
-        network: config.network.clone(),
-        addresses: announced.iter().take(MAX_HOST_ADDRESSES).cloned().collect(),
-        token: None,
+/// The peers by which the network is entered, with all that is known of where they are.
+fn entrances(config: &Config) -> Vec<(HostId, Vec<Address>)> {
+    let mut peers: Vec<(HostId, Vec<Address>)> = Vec::new();
+    for (host, address) in bootstrap(config) {
+        match peers.iter_mut().find(|(known, _)| *known == host) {
+            Some((_, addresses)) => addresses.push(address),
+            None => peers.push((host, vec![address])),
+        }
     }
+    peers
+}
+
+fn bootstrap(config: &Config) -> Vec<(HostId, Address)> {
+    config.bootstrap.iter().map(|peer| (peer.host, peer.address.clone())).collect()
 }
 
 /// Writes a new link to the card, for `id`; a card that cannot be written keeps the old one.
@@ -312,6 +283,36 @@ fn keep_link(home: Arc<OpenHome>) -> Box<dyn Fn(&str) + Send> {
             tracing::warn!("the card of this home cannot be written");
         }
     })
+}
+
+type KeepCard = Box<dyn Fn(&Network) + Send>;
+
+/// What is done with the link of a host without an account: it stands on the card.
+fn host_card(home: &Arc<OpenHome>, facts: &Facts, hosts: bool) -> Option<KeepCard> {
+    let keep = (hosts && home.account.is_none()).then(|| keep_link(Arc::clone(home)))?;
+    let name = facts.network_name.clone();
+    Some(Box::new(move |network| keep(&control::host_link(network, &name).to_string())))
+}
+
+/// Tells everybody whom it concerns when this node is reached elsewhere: a cable, another network, a
+/// machine that had none when it started.
+async fn watch_addresses(
+    network: Network,
+    messenger: Option<Arc<Messenger>>,
+    card: Option<KeepCard>,
+) {
+    let mut listening = network.listening();
+    while listening.changed().await.is_ok() {
+        // Addresses come and go in groups.
+        tokio::time::sleep(ADDRESSES_SETTLE).await;
+        let _ = listening.borrow_and_update();
+        if let Some(keep) = &card {
+            keep(&network);
+        }
+        if let Some(messenger) = &messenger {
+            messenger.give(Input::Addresses(network.announced_addresses()));
+        }
+    }
 }
 
 /// Looks at the room on the disk every ten seconds; nothing new is taken below the floor.
@@ -336,24 +337,6 @@ async fn watch_space(
     }
 }
 
-fn unheard(error: NetworkError) -> Error {
-    match error {
-        NetworkError::PortInUse { address } => Error::PortInUse { address: address.to_string() },
-        other => Error::Io(other.to_string()),
-    }
-}
-
-/// The wanted addresses, with the port of the last time in place of port 0.
-fn kept_ports(wanted: &[Address], known: &[Address]) -> Vec<Address> {
-    let port = known.iter().find_map(|address| address.as_str().rsplit_once("/tcp/"));
-    let keep = |address: &Address| {
-        let (_, port) = port?;
-        let place = address.as_str().strip_suffix("/tcp/0")?;
-        Address::new(&format!("{place}/tcp/{port}")).ok()
-    };
-    wanted.iter().map(|address| keep(address).unwrap_or_else(|| address.clone())).collect()
-}
-
 /// Carries what the network tells to a loop; a full loop slows the peers.
 fn forward(mut told: Told, take: impl Fn(NetworkInput) + Send + 'static) -> Result<(), Error> {
     std::thread::Builder::new()
@@ -365,25 +348,4 @@ fn forward(mut told: Told, take: impl Fn(NetworkInput) + Send + 'static) -> Resu
         })
         .map(drop)
         .map_err(|error| Error::Io(error.to_string()))
-}
-
-fn texts(addresses: &[Address]) -> Vec<String> {
-    addresses.iter().map(ToString::to_string).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_of_the_last_time_is_kept_where_any_would_do() {
-        let address = |text| Address::new(text).unwrap();
-        let known = [address("/ip4/127.0.0.1/tcp/4001")];
-        let wanted = [address("/ip4/0.0.0.0/tcp/0"), address("/ip6/::/tcp/7447")];
-
-        let kept = kept_ports(&wanted, &known);
-
-        assert_eq!(kept, [address("/ip4/0.0.0.0/tcp/4001"), address("/ip6/::/tcp/7447")]);
-        assert_eq!(kept_ports(&wanted, &[]), wanted);
-    }
 }

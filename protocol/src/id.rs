@@ -85,6 +85,8 @@ identifiers! {
     ConversationId[32];
     /// The public half of a key under which queues are registered at a host.
     OwnerKey[32];
+    /// Where a record stands in the DHT: the hash of what it is about.
+    RecordKey[32];
     /// A message, chosen by its sender; a repeat is judged per (sender, conversation, id).
     MessageId[16];
     /// An envelope: the start of the hash of its bytes.

@@ -121,6 +121,24 @@ limits! {
     BUNDLE_LIFE: Millis = Millis::from_days(10), "ms";
     /// How long an account record is valid (PROTOCOL §3).
     RECORD_LIFE: Millis = Millis::from_days(14), "ms";
+    /// Records that a node of the DHT holds for others (PROTOCOL §3).
+    MAX_HELD_RECORDS: usize = 1_024, "records";
+    /// How long a node of the DHT holds a record that nobody puts again (PROTOCOL §3; DATA, 5).
+    RECORD_HELD: Millis = Millis::from_hours(24), "ms";
+    /// How often a record is put again, give or take a quarter (PROTOCOL §3).
+    PUT_AGAIN: Millis = Millis::from_hours(8), "ms";
+    /// Records that a host puts at once; the rest is spread (PROTOCOL §3).
+    MAX_PUTS_AT_ONCE: usize = 8, "accounts";
+    /// Searches in the DHT under way at once (PROTOCOL §3).
+    MAX_LOOKUPS: usize = 4, "searches";
+    /// The first wait before a search that found nothing is repeated (PROTOCOL §3).
+    LOOKUP_FIRST: Millis = Millis::from_secs(5), "ms";
+    /// The longest wait before a search that found nothing is repeated (PROTOCOL §3).
+    LOOKUP_LAST: Millis = Millis::from_minutes(30), "ms";
+    /// How long a search may be without an answer (PROTOCOL §3).
+    LOOKUP_TIME: Millis = Millis::from_minutes(2), "ms";
+    /// Values that one search brings: what as many holders as Kademlia asks give (PROTOCOL §3).
+    MAX_FOUND_VALUES: usize = 20, "values";
     /// How often SPK, PQPK and the seal key are made anew (PROTOCOL §2).
     PREKEY_ROTATION: Millis = Millis::from_days(7), "ms";
     /// Private prekeys live this much longer than their bundle (PROTOCOL §4, "Key life").

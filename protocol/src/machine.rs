@@ -14,7 +14,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::HostId;
+use crate::id::{HostId, RecordKey};
 use crate::time::Millis;
 
 /// One open, long-lived, framed stream to a peer; the number is never used twice in a run.
@@ -138,6 +138,25 @@ pub enum NetworkInput {
         /// What for.
         kind: StreamKind,
     },
+    /// Whether any node that holds records is known; not told before it is for the first time.
+    Dht {
+        /// One is.
+        reachable: bool,
+    },
+    /// A search in the DHT has ended.
+    Found {
+        /// What was searched.
+        key: RecordKey,
+        /// Every value that came, with who gave it; unchecked.
+        values: Vec<(HostId, Vec<u8>)>,
+    },
+    /// A put into the DHT has ended.
+    Stored {
+        /// What was put.
+        key: RecordKey,
+        /// Whether any node received it.
+        reached: bool,
+    },
 }
 
 /// What a machine asks of the network.
@@ -163,6 +182,23 @@ pub enum NetworkOutput {
         kind: StreamKind,
         /// Where to try, best first; may be empty if a connection is known to be there.
         addresses: Vec<Address>,
+    },
+    /// Be connected to one of these as soon as it can be: by them the network is entered.
+    Enter {
+        /// Peers, with where to try.
+        peers: Vec<(HostId, Vec<Address>)>,
+    },
+    /// Search a record in the DHT to the search's end; answered by `Found`.
+    Find {
+        /// Its key.
+        key: RecordKey,
+    },
+    /// Give a record to the nodes of the DHT that are nearest to its key; answered by `Stored`.
+    Put {
+        /// Its key.
+        key: RecordKey,
+        /// The bytes as signed, at most [`crate::limits::MAX_RECORD`].
+        value: Vec<u8>,
     },
 }
 

@@ -56,6 +56,13 @@ impl Place {
         self.folder.join("home")
     }
 
+    /// Adds a section to its configuration.
+    pub(crate) fn configure(&self, section: &str) {
+        let path = self.home().join("config.toml");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, format!("{text}\n{section}")).unwrap();
+    }
+
     /// The command, not started: no terminal, no settings from outside, stdin empty.
     pub(crate) fn command(&self) -> Command {
         let mut command = bare();

@@ -31,6 +31,30 @@ impl Node {
         node
     }
 
+    /// A home with a configuration of its own, started.
+    pub(crate) fn configured(init: &[&str], config: &str) -> Self {
+        let place = Place::empty();
+        assert_eq!(place.run(init).exit, Some(0));
+        place.configure(config);
+        let mut node = Self { place, child: None, listens: "/ip4/127.0.0.1/tcp/0".to_owned() };
+        node.start();
+        node
+    }
+
+    /// The same in a network namespace, listening wherever a node does by default.
+    pub(crate) fn within(namespace: &str, init: &[&str], config: &str) -> Self {
+        let place = Place::empty();
+        assert_eq!(place.run(init).exit, Some(0));
+        place.configure(config);
+        let mut node = Self { place, child: None, listens: String::new() };
+        let godwit = node.place.command();
+        let mut command = std::process::Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(godwit.get_program());
+        command.env("GODWIT_HOME", node.place.home()).args(["run", "--json"]);
+        node.spawn(command);
+        node
+    }
+
     /// A person's node.
     pub(crate) fn person(name: &str) -> Self {
         Self::new(&["init", "--no-passphrase", "--name", name])
@@ -39,12 +63,17 @@ impl Node {
     /// Starts it where it was.
     pub(crate) fn start(&mut self) {
         let mut command = self.place.command();
-        command.args(["run", "--json", "--listen", &self.listens]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(["run", "--json", "--listen", &self.listens]);
+        self.spawn(command);
+    }
+
+    /// Waits until it is ready.
+    fn spawn(&mut self, mut command: std::process::Command) {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
-        ready["listen"][0].as_str().unwrap().clone_into(&mut self.listens);
+        ready["listen"][0].as_str().unwrap_or_default().clone_into(&mut self.listens);
         self.child = Some(child);
     }
 

@@ -109,6 +109,8 @@ impl Peer {
             node_key: Secret::new(random()),
             network: network.clone(),
             listen: Vec::new(),
+            announce: Vec::new(),
+            server: false,
         };
         let network = Network::start(config, sender).await.map_err(BenchError::of)?;
         Ok(Self { network, inputs, senders: HashMap::new() })
@@ -129,7 +131,7 @@ impl Peer {
                     Ok(Frame::Hello(hello)) => return Ok((link, hello.challenge)),
                     _ => return Err(BenchError("no hello".to_owned())),
                 },
-                NetworkInput::LinkUp { .. } => {}
+                NetworkInput::LinkUp { .. } | NetworkInput::Dht { .. } => {}
                 other => return Err(BenchError(format!("no stream: {other:?}"))),
             }
         }

@@ -166,6 +166,8 @@ fn end(clock: &Clock, number: u8) -> Result<End, BenchError> {
         name: None,
         host,
         network: Network::default(),
+        bootstrap: Vec::new(),
+        is_public: false,
         life: MESSAGE_LIFE,
     };
     let account = account_text(&person.account);

@@ -15,7 +15,9 @@ pub enum AddressFault {
     #[error("\"{0}\" is no multiaddr such as /ip4/192.0.2.1/tcp/7447")]
     NoAddress(String),
     /// No place to listen.
-    #[error("\"{0}\" is no place to listen, such as /ip4/0.0.0.0/tcp/7447 or /ip6/::/tcp/7447")]
+    #[error(
+        "\"{0}\" is no place to listen, such as /ip4/0.0.0.0/tcp/7447 or /ip6/::/udp/7447/quic-v1"
+    )]
     NotHere(String),
     /// No peer at the end.
     #[error("\"{0}\" does not end in /p2p/ID")]
@@ -34,7 +36,8 @@ pub fn parse_address(text: &str) -> Result<Address, AddressFault> {
     Address::new(text).map_err(|_| fault())
 }
 
-/// Reads a multiaddr that a node can listen on: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`.
+/// Reads a multiaddr that a node can listen on: `/ip4` or `/ip6`, then `/tcp/PORT` or
+/// `/udp/PORT/quic-v1`.
 ///
 /// # Errors
 /// [`AddressFault::NotHere`] for anything else.
@@ -42,11 +45,13 @@ pub fn parse_listen(text: &str) -> Result<Address, AddressFault> {
     let fault = || AddressFault::NotHere(text.to_owned());
     let parts: Vec<&str> = text.split('/').collect();
     let good = match parts.as_slice() {
-        ["", "ip4", ip, "tcp", port] => {
-            ip.parse::<Ipv4Addr>().is_ok() && port.parse::<u16>().is_ok()
-        }
-        ["", "ip6", ip, "tcp", port] => {
-            ip.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok()
+        ["", family, ip, "tcp", port] | ["", family, ip, "udp", port, "quic-v1"] => {
+            let is_ip = match *family {
+                "ip4" => ip.parse::<Ipv4Addr>().is_ok(),
+                "ip6" => ip.parse::<Ipv6Addr>().is_ok(),
+                _ => false,
+            };
+            is_ip && port.parse::<u16>().is_ok()
         }
         _ => false,
     };

@@ -20,7 +20,7 @@ pub fn document(config: &Config) -> String {
     );
     key(
         out,
-        "where to listen; empty for TCP on every interface (a host on port 7447)",
+        "where to listen; empty for TCP and QUIC on every interface (a host on port 7447)",
         "listen",
         Some(list(&config.listen)),
     );
@@ -35,6 +35,12 @@ pub fn document(config: &Config) -> String {
         "peers that are dialled first, each ending in /p2p/ID",
         "bootstrap",
         Some(list(&config.bootstrap)),
+    );
+    key(
+        out,
+        "who learns where this node is: \"contacts\", or \"public\" for everybody",
+        "reachability",
+        Some(quoted(&config.reachability.as_str())),
     );
     section(out, "messages");
     key(
@@ -106,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_documented_reads_back_as_the_same() {
-        let own = "[node]\nnetwork = \"alps\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n[messages]\nlife = \"2h\"\n\
+        let own = "[node]\nnetwork = \"alps\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nreachability = \"public\"\n[messages]\nlife = \"2h\"\n\
                    [host]\nadmit = \"open\"\nowners = 3\nbytes = \"1MiB\"\n[store]\ncache = \"8MiB\"\nfloor = \"1GiB\"\n";
         for config in [Config::default(), parse(own).unwrap()] {
             let text = document(&config);

@@ -8,7 +8,10 @@ use godwit_protocol::identity::{HostLink, Network};
 use godwit_protocol::limits::{MAX_MESSAGE_LIFE, MIN_MESSAGE_LIFE};
 use godwit_protocol::time::Millis;
 
-use super::{Admit, Config, PeerAddress, parse_address, parse_duration, parse_listen, parse_size};
+use super::{
+    Admit, Config, PeerAddress, Reachability, parse_address, parse_duration, parse_listen,
+    parse_size,
+};
 use crate::home::Costs;
 
 /// A configuration that is refused as a whole.
@@ -51,6 +54,7 @@ struct Node {
     listen: Vec<Spanned<String>>,
     announce: Vec<Spanned<String>>,
     bootstrap: Vec<Spanned<String>>,
+    reachability: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -104,6 +108,10 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
     config.announce = reader.list("announce", &file.node.announce, parse_address)?;
     config.bootstrap =
         reader.list("bootstrap", &file.node.bootstrap, |text| text.parse::<PeerAddress>())?;
+    if let Some(word) = &file.node.reachability {
+        let read = |text: &str| Reachability::parse(text).ok_or("one of contacts, public");
+        config.reachability = reader.read("reachability", word, read)?;
+    }
     config.hosts = reader.list("hosts", &file.mailbox.hosts, |text| text.parse::<HostLink>())?;
     if let Some(life) = &file.messages.life {
         config.life = reader.read("life", life, message_life)?;
@@ -191,7 +199,7 @@ mod tests {
 
         assert_eq!(config.network.as_str(), "main");
         assert_eq!(config.hosting, None);
-        assert_eq!(config.listeners().len(), 2);
+        assert_eq!(config.listeners().len(), 4);
     }
 
     #[test]
@@ -223,6 +231,7 @@ mod tests {
         for (text, key) in [
             ("\n[node]\nnetwork = \"No Such\"", "network"),
             ("\n[node]\nlisten = [\"nowhere\"]", "listen"),
+            ("\n[node]\nreachability = \"nobody\"", "reachability"),
             ("\n[messages]\nlife = \"31d\"", "life"),
             ("\n[messages]\nlife = \"30\"", "life"),
             ("\n[host]\nadmit = \"nobody\"", "admit"),

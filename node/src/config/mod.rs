@@ -51,6 +51,33 @@ impl Admit {
     }
 }
 
+/// To whom a node says where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reachability {
+    /// To contacts, inside sealed messages.
+    #[default]
+    Contacts,
+    /// To everybody: its link names its addresses, and it answers searches in the DHT.
+    Public,
+}
+
+impl Reachability {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Contacts => "contacts",
+            Self::Public => "public",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Contacts, Self::Public].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
 /// How a node is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -62,6 +89,8 @@ pub struct Config {
     pub announce: Vec<Address>,
     /// Peers that it dials first.
     pub bootstrap: Vec<PeerAddress>,
+    /// To whom it says where it is.
+    pub reachability: Reachability,
     /// Hosts that `join` wrote down; used from the next start on.
     pub hosts: Vec<HostLink>,
     /// How long a message lives, from 1 h to 30 d.
@@ -87,6 +116,7 @@ impl Default for Config {
             listen: Vec::new(),
             announce: Vec::new(),
             bootstrap: Vec::new(),
+            reachability: Reachability::default(),
             hosts: Vec::new(),
             life: limits::MESSAGE_LIFE,
             hosting: None,
@@ -110,6 +140,8 @@ pub struct Flags {
     pub announce: Vec<Address>,
     /// `--bootstrap`; empty if not given.
     pub bootstrap: Vec<PeerAddress>,
+    /// `--reachability`.
+    pub reachability: Option<Reachability>,
     /// `--host-mailboxes`.
     pub hosting: Option<Admit>,
 }
@@ -128,6 +160,8 @@ impl Flags {
         if !self.bootstrap.is_empty() {
             settings.push(Setting::list("node", "bootstrap", &self.bootstrap));
         }
+        settings
+            .extend(self.reachability.map(|it| Setting::text("node", "reachability", it.as_str())));
         settings.extend(self.hosting.map(|it| Setting::text("host", "admit", it.as_str())));
         settings
     }
@@ -137,7 +171,7 @@ impl Config {
     /// Lays flags over what the file says.
     #[must_use]
     pub fn with(mut self, flags: Flags) -> Self {
-        let Flags { network, listen, announce, bootstrap, hosting } = flags;
+        let Flags { network, listen, announce, bootstrap, reachability, hosting } = flags;
         if let Some(network) = network {
             self.network = network;
         }
@@ -150,20 +184,25 @@ impl Config {
         if !bootstrap.is_empty() {
             self.bootstrap = bootstrap;
         }
+        self.reachability = reachability.unwrap_or(self.reachability);
         self.hosting = hosting.or(self.hosting);
         self
     }
 
-    /// Where to listen: what was said, else TCP on every interface, at [`HOST_PORT`] for a host.
+    /// Where to listen: what was said, else TCP and QUIC on every interface, at [`HOST_PORT`] for a
+    /// host.
     #[must_use]
     pub fn listeners(&self) -> Vec<Address> {
         if !self.listen.is_empty() {
             return self.listen.clone();
         }
         let port = if self.hosting.is_some() { HOST_PORT } else { 0 };
-        [format!("/ip4/0.0.0.0/tcp/{port}"), format!("/ip6/::/tcp/{port}")]
+        ["/ip4/0.0.0.0", "/ip6/::"]
             .iter()
-            .filter_map(|text| Address::new(text).ok())
+            .flat_map(|place| {
+                [format!("{place}/tcp/{port}"), format!("{place}/udp/{port}/quic-v1")]
+            })
+            .filter_map(|text| Address::new(&text).ok())
             .collect()
     }
 }

@@ -48,10 +48,10 @@ pub(super) async fn use_hosts(State(api): Shared, Json(value): Json<Value>) -> A
 
 fn choice(api: &Api, text: &str) -> Result<HostChoice, Failure> {
     if let Ok(link) = text.parse::<HostLink>() {
-        if link.network.to_string() != api.facts.network {
+        if link.network != api.facts.network_name {
             let message = format!(
                 "the host is of the network \"{}\", and this node lives in \"{}\"",
-                link.network, api.facts.network
+                link.network, api.facts.network_name
             );
             return Err(Refusal::new(Code::OtherNetwork, message, "godwit join LINK").into());
         }
@@ -134,7 +134,10 @@ pub(super) async fn invite(State(api): Shared, Json(value): Json<Value>) -> Answ
     let life = Millis(expires_ms).min(MAX_INVITE);
     match ask_host(&api, HostCommand::Invite { uses, life }).await? {
         HostReply::Invite(token, expires) => {
-            let link = HostLink { token: Some(token), ..api.facts.host_link.clone() };
+            let link = HostLink {
+                token: Some(token),
+                ..super::host_link(&api.network, &api.facts.network_name)
+            };
             Ok(Json(json!({"link": link.to_string(), "expires": shapes::instant(expires)})))
         }
         _ => other(),

@@ -16,7 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use godwit_protocol::id::AccountId;
-use godwit_protocol::identity::{Chain, HostLink};
+use godwit_protocol::identity::{Chain, HostLink, Network as NetworkName};
+use godwit_protocol::limits::MAX_HOST_ADDRESSES;
+use godwit_protocol::machine::Address;
 use godwit_store::{Reader, Store};
 use serde_json::Value;
 use tokio::net::UnixListener;
@@ -51,11 +53,8 @@ pub(crate) struct Facts {
     pub(crate) account: Option<String>,
     pub(crate) device: Option<String>,
     pub(crate) peer_id: String,
-    pub(crate) network: String,
-    pub(crate) listen: Vec<String>,
-    pub(crate) announced: Vec<String>,
+    pub(crate) network_name: NetworkName,
     pub(crate) protection: &'static str,
-    pub(crate) host_link: HostLink,
 }
 
 /// Serves the API on a socket; a file that is there is stale, since the home's lock is ours.
@@ -75,11 +74,21 @@ pub(crate) fn serve(socket: &Path, api: Arc<Api>) -> Result<JoinHandle<()>, Erro
 }
 
 /// The first event of a node.
-pub(crate) fn ready(facts: &Facts, socket: &Path) -> Value {
+pub(crate) fn ready(api: &Api, socket: &Path) -> Value {
     serde_json::json!({
         "event": "ready",
-        "peer_id": facts.peer_id,
-        "listen": facts.listen,
+        "peer_id": api.facts.peer_id,
+        "listen": texts(&api.network.listen_addresses()),
         "control": socket.display().to_string(),
     })
+}
+
+/// This node's link as a host, without a token.
+pub(crate) fn host_link(network: &Network, name: &NetworkName) -> HostLink {
+    let addresses = network.announced_addresses().into_iter().take(MAX_HOST_ADDRESSES).collect();
+    HostLink { host: network.host_id(), network: name.clone(), addresses, token: None }
+}
+
+fn texts(addresses: &[Address]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
 }

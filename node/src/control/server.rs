@@ -130,7 +130,7 @@ pub(super) fn body<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fa
 }
 
 async fn status(State(api): Shared) -> Answer {
-    let store = api.store.stats().ok();
+    let (store, view) = (api.store.stats().ok(), api.network.view());
     let mut value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "state": "running",
@@ -138,12 +138,12 @@ async fn status(State(api): Shared) -> Answer {
         "account": api.facts.account,
         "device": api.facts.device,
         "peer_id": api.facts.peer_id,
-        "network": api.facts.network,
-        "listen": api.facts.listen,
-        "announced": api.facts.announced,
+        "network": api.facts.network_name.to_string(),
+        "listen": super::texts(&api.network.listen_addresses()),
+        "announced": super::texts(&api.network.announced_addresses()),
         "external": [],
-        "peers": api.network.links(),
-        "dht": null,
+        "peers": view.peers,
+        "dht": shapes::dht(&view, 0),
         "hosts": [],
         "k": null,
         "outbox": null,
@@ -159,6 +159,7 @@ async fn status(State(api): Shared) -> Answer {
         let more = [
             ("hosts", status.hosts.iter().map(shapes::host).collect()),
             ("k", json!(status.k)),
+            ("dht", shapes::dht(&view, status.found_at_strangers)),
             ("outbox", shapes::outbox(&status)),
             ("faults", shapes::faults(&status)),
             ("state", json!(if status.stood_down { "stood_down" } else { "running" })),

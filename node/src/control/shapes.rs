@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::network::View;
+
 /// RFC 3339 in UTC with milliseconds; null outside the years that it has.
 pub(super) fn instant(at: UnixMillis) -> Value {
     let format =
@@ -123,6 +125,15 @@ pub(super) fn owner(view: &OwnerView) -> Value {
         "envelopes": view.envelopes,
         "bytes": view.bytes,
         "last_seen": instant(view.last_seen.start()),
+    })
+}
+
+pub(super) fn dht(view: &View, found_at_strangers: u64) -> Value {
+    json!({
+        "mode": if view.server { "server" } else { "client" },
+        "peers": view.dht_peers,
+        "held": view.held,
+        "found_at_strangers": found_at_strangers,
     })
 }
 

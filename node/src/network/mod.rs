@@ -1,4 +1,4 @@
-//! The only libp2p code: connections, long-lived framed streams, dials.
+//! The only libp2p code: connections, long-lived framed streams, dials, the DHT.
 //!
 //! ```text
 //! machine ── output (never blocks) ──► per-link queue ──► writer task ──► stream
@@ -8,20 +8,25 @@
 //! closed and reported, a reader whose machine is busy stops reading.
 //! Source: NETWORK-NOTES §1, §2, §7; PROTOCOL §8.
 
+mod checks;
+mod dht;
+mod enter;
 mod link;
+mod listen;
+mod range;
 pub(crate) mod raw;
 mod swarm;
 mod translate;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use libp2p::{PeerId, Stream, StreamProtocol};
+use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use libp2p_stream::Control;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use godwit_protocol::crypto::Secret;
@@ -29,6 +34,7 @@ use godwit_protocol::id::HostId;
 use godwit_protocol::identity::Network as NetworkName;
 use godwit_protocol::machine::{Address, LinkId, NetworkInput, NetworkOutput, Opener, StreamKind};
 
+pub(crate) use enter::Entrance;
 use link::LinkHandle;
 use swarm::Order;
 
@@ -48,6 +54,23 @@ pub struct NetworkConfig {
     pub network: NetworkName,
     /// Where to listen; port 0 for any.
     pub listen: Vec<Address>,
+    /// What is told in place of where it listens; may be empty.
+    pub announce: Vec<Address>,
+    /// Whether it answers searches and holds records: a node that others can reach.
+    pub server: bool,
+}
+
+/// What the network looks like from here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct View {
+    /// Whether this node answers searches and holds records.
+    pub server: bool,
+    /// Peers that are connected.
+    pub peers: usize,
+    /// Nodes of the DHT that are known.
+    pub dht_peers: usize,
+    /// Records that are held for others.
+    pub held: usize,
 }
 
 /// Why the network does not start.
@@ -60,7 +83,9 @@ pub enum NetworkError {
         address: Address,
     },
     /// Not an address that this node can listen on.
-    #[error("{address} is not an address to listen on (/ip4 or /ip6 and /tcp)")]
+    #[error(
+        "{address} is not an address to listen on (/ip4 or /ip6, and /tcp/PORT or /udp/PORT/quic-v1)"
+    )]
     BadAddress {
         /// Which.
         address: Address,
@@ -110,7 +135,9 @@ struct Shared {
     control: Control,
     links: Mutex<Links>,
     next_link: AtomicU64,
-    listen: Vec<Address>,
+    listening: watch::Receiver<Vec<Address>>,
+    announce: Vec<Address>,
+    view: Arc<Mutex<View>>,
     runtime: tokio::runtime::Handle,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     accepting: Mutex<Vec<JoinHandle<()>>>,
@@ -120,6 +147,8 @@ struct Shared {
 struct Links {
     open: HashMap<LinkId, LinkHandle>,
     accepted: HashMap<PeerId, usize>,
+    /// Peers that are dialled until they answer.
+    entrances: HashSet<HostId>,
 }
 
 impl Network {
@@ -156,7 +185,9 @@ impl Network {
                 control,
                 links: Mutex::default(),
                 next_link: AtomicU64::new(1),
-                listen: started.listen,
+                listening: started.listening,
+                announce: config.announce,
+                view: started.view,
                 runtime: tokio::runtime::Handle::current(),
                 tasks: Mutex::new(vec![started.task]),
                 accepting: Mutex::default(),
@@ -169,15 +200,40 @@ impl Network {
                     accepting.accepted(peer, kind, stream);
                 }
             });
-            network.shared.accepting.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+            network.keep(task);
         }
+        network.keep(tokio::spawn(tell(started.told, network.shared.sinks.clone())));
         Ok(network)
     }
 
     /// Where this node listens, with real ports.
     #[must_use]
-    pub fn listen_addresses(&self) -> &[Address] {
-        &self.shared.listen
+    pub fn listen_addresses(&self) -> Vec<Address> {
+        self.shared.listening.borrow().clone()
+    }
+
+    /// Where it tells others that it listens: what it was told to announce, else the addresses of the
+    /// widest range that it has; best first.
+    #[must_use]
+    pub fn announced_addresses(&self) -> Vec<Address> {
+        if !self.shared.announce.is_empty() {
+            return self.shared.announce.clone();
+        }
+        let listen: Vec<Multiaddr> =
+            self.listen_addresses().iter().filter_map(translate::multiaddr).collect();
+        range::told(&listen).iter().filter_map(translate::address).collect()
+    }
+
+    /// Resolves whenever the addresses have changed.
+    #[must_use]
+    pub fn listening(&self) -> watch::Receiver<Vec<Address>> {
+        self.shared.listening.clone()
+    }
+
+    /// What the network looks like from here.
+    #[must_use]
+    pub fn view(&self) -> View {
+        *self.shared.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This node's key.
@@ -212,6 +268,9 @@ impl Network {
             {
                 self.loop_back();
             }
+            NetworkOutput::Enter { peers } => self.enter(peers, Entrance::Once),
+            NetworkOutput::Find { key } => self.order(Order::Find { key }),
+            NetworkOutput::Put { key, value } => self.order(Order::Put { key, value }),
             NetworkOutput::Dial { peer, kind, addresses } => {
                 let network = self.clone();
                 self.shared.runtime.spawn(async move {
@@ -251,10 +310,7 @@ impl Network {
             StreamKind::Direct => &self.shared.direct,
             StreamKind::Mailbox => &self.shared.mailbox,
         };
-        let parsed = addresses.iter().filter_map(translate::multiaddr).collect();
-        let (answer, connected) = oneshot::channel();
-        self.shared.orders.send(Order::Connect { peer: id, addresses: parsed, answer }).ok()?;
-        let remote = connected.await.ok()??;
+        let remote = self.connect(id, &addresses).await?;
         let mut control = self.shared.control.clone();
         let stream = control.open_stream(id, name.clone()).await.ok()?;
         let address = translate::address(&remote);
@@ -343,12 +399,33 @@ impl Network {
         }
     }
 
+    fn order(&self, order: Order) {
+        // The task is gone only when the node ends.
+        let _ = self.shared.orders.send(order);
+    }
+
+    /// A task that ends with the network.
+    fn keep(&self, task: JoinHandle<()>) {
+        let mut tasks = self.shared.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
     fn open_links(&self) -> std::sync::MutexGuard<'_, Links> {
         self.shared.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells both machines what the DHT brings, outside of the task that owns the swarm.
+async fn tell(mut told: mpsc::UnboundedReceiver<NetworkInput>, sinks: Sinks) {
+    while let Some(input) = told.recv().await {
+        for sink in sinks.host.iter().chain(&sinks.endpoint) {
+            let _ = sink.send(input.clone()).await;
+        }
     }
 }
 

@@ -106,7 +106,7 @@ async fn answer(
     let (_orders, received) = mpsc::unbounded_channel();
     let mut there = swarm::start(&config(2)?, received).await?;
     let mut accepted = there.control.accept(PROTOCOL).map_err(io)?;
-    let _ = ready.send((there.host, there.listen.clone()));
+    let _ = ready.send((there.host, there.listening.borrow().clone()));
     let (_, mut stream) = accepted.next().await.ok_or_else(|| io("no stream"))?;
     let mut hello = [0];
     stream.read_exact(&mut hello).await.map_err(io)?;
@@ -132,7 +132,8 @@ async fn answer(
 fn config(seed: u8) -> Result<NetworkConfig, NetworkError> {
     let listen = Address::new("/ip4/127.0.0.1/tcp/0").into_iter().collect();
     let network = "bench".parse().map_err(|_| io("no name"))?;
-    Ok(NetworkConfig { node_key: Secret::new([seed; 32]), network, listen })
+    let (announce, server) = (Vec::new(), false);
+    Ok(NetworkConfig { node_key: Secret::new([seed; 32]), network, listen, announce, server })
 }
 
 fn io(error: impl std::fmt::Display) -> NetworkError {

@@ -15,6 +15,8 @@ async fn node(seed: u8, name: &str) -> Node {
         node_key: Secret::new([seed; 32]),
         network: name.parse().unwrap(),
         listen: vec![Address::new("/ip4/127.0.0.1/tcp/0").unwrap()],
+        announce: Vec::new(),
+        server: false,
     };
     Node { network: Network::start(config, sender).await.unwrap(), inputs }
 }
@@ -42,7 +44,7 @@ impl Node {
 
 async fn linked() -> (Node, Node, LinkId, LinkId) {
     let (mut a, mut b) = (node(1, "main").await, node(2, "main").await);
-    let addresses = b.network.listen_addresses().to_vec();
+    let addresses = b.network.listen_addresses();
     a.dial(&b, &addresses);
     let (here, there) = (a.up().await, b.up().await);
     (a, b, here, there)
@@ -83,9 +85,9 @@ async fn a_closed_port_another_key_and_another_network_are_failed_dials() {
 
     a.dial(&b, &nobody);
     assert_eq!(a.next().await, failed(&b));
-    a.dial(&b, c.network.listen_addresses());
+    a.dial(&b, &c.network.listen_addresses());
     assert_eq!(a.next().await, failed(&b));
-    a.dial(&c, c.network.listen_addresses());
+    a.dial(&c, &c.network.listen_addresses());
     assert_eq!(a.next().await, failed(&c));
     a.dial(&b, &[]);
     assert_eq!(a.next().await, failed(&b));
@@ -123,7 +125,9 @@ async fn a_port_in_use_is_told_and_a_shutdown_is_heard_by_the_peer() {
     let config = NetworkConfig {
         node_key: Secret::new([9; 32]),
         network: "main".parse().unwrap(),
-        listen: b.network.listen_addresses().to_vec(),
+        listen: b.network.listen_addresses(),
+        announce: Vec::new(),
+        server: false,
     };
     assert!(matches!(Network::start(config, sender).await, Err(NetworkError::PortInUse { .. })));
 

@@ -20,7 +20,7 @@ pub(super) fn host_id(peer: &PeerId) -> Option<HostId> {
 }
 
 /// The multiaddr of an address, if this node can dial it or listen on it: a name or an IP address,
-/// and a TCP port.
+/// and a TCP port or QUIC on a UDP port.
 pub(super) fn multiaddr(address: &Address) -> Option<Multiaddr> {
     let parsed: Multiaddr = address.as_str().parse().ok()?;
     let mut parts = parsed.iter();
@@ -32,7 +32,11 @@ pub(super) fn multiaddr(address: &Address) -> Option<Multiaddr> {
             | Protocol::Dns4(_)
             | Protocol::Dns6(_)
     );
-    let port = matches!(parts.next()?, Protocol::Tcp(_));
+    let port = match parts.next()? {
+        Protocol::Tcp(_) => true,
+        Protocol::Udp(_) => matches!(parts.next(), Some(Protocol::QuicV1)),
+        _ => false,
+    };
     (place && port && parts.next().is_none()).then_some(parsed)
 }
 
@@ -65,7 +69,8 @@ mod tests {
         for (text, fine) in [
             ("/ip4/127.0.0.1/tcp/1", true),
             ("/dns4/example.org/tcp/7447", true),
-            ("/ip4/127.0.0.1/udp/1/quic-v1", false),
+            ("/ip4/127.0.0.1/udp/1/quic-v1", true),
+            ("/ip4/127.0.0.1/udp/1", false),
             ("/ip4/127.0.0.1", false),
             ("/ip4/300.0.0.1/tcp/1", false),
             ("/tcp/1", false),

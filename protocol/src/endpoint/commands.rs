@@ -261,6 +261,7 @@ impl Endpoint {
             faults: self.counters.faults,
             warnings: self.warnings(cx),
             clock_doubted: self.clock.is_doubted(),
+            found_at_strangers: self.discovery.found_at_strangers,
             stood_down: self.fence.two_homes,
         }
     }
@@ -282,7 +283,6 @@ impl Endpoint {
     }
 
     fn link_here(&self) -> String {
-        let direct = self.addresses.iter().map(|address| (self.me.host, address.clone()));
-        ContactLink { direct: direct.collect(), ..self.contact_link() }.to_string()
+        ContactLink { direct: self.at_hand(), ..self.contact_link() }.to_string()
     }
 }

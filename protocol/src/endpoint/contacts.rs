@@ -111,11 +111,7 @@ impl Endpoint {
             Some(contact) => contact,
             None => ContactRow {
                 state: ContactState::Requested,
-                reason: Some(if link.direct.is_empty() && link.hosts.is_empty() {
-                    Reason::NoMailbox
-                } else {
-                    Reason::Resolving
-                }),
+                reason: Some(Reason::Resolving),
                 ..stranger(account, cx.now.wall)
             },
         };
@@ -148,6 +144,8 @@ impl Endpoint {
         }
         self.contacts.insert(account, contact);
         self.save_contact(cx, account)?;
+        self.keep_entrance(cx, account, link.bootstrap)?;
+        self.look_up_soon(cx, account);
         self.ask_for_card(cx, account);
         if asked {
             self.accept(cx, account)?;
@@ -230,6 +228,7 @@ impl Endpoint {
             return Ok(());
         }
         self.save_contact(cx, account)?;
+        self.forget_directory(cx, account);
         self.part(cx, account, devices)?;
         self.erase_conversation(cx, self.conversation(account))?;
         self.changed(Change::Contact(account, None));

@@ -14,12 +14,12 @@ use super::machine::{Cx, Endpoint};
 use super::outbox::NewLine;
 use super::receive::{Taken, saw, seen_key};
 use super::sessions::OpenFailure;
-use super::{Change, ContactState};
+use super::{Change, ContactState, Effect};
 use crate::content::{ContactRequest, Content, Kind, Profile, Reachability};
 use crate::envelope::{Bucket, Envelope, peek_key_id, seal, sealed_message_length, unseal};
 use crate::id::{AccountId, DeviceId, MessageId, SessionId};
 use crate::identity::Chain;
-use crate::machine::{Address, LinkId, StreamKind};
+use crate::machine::{Address, LinkId, Output, StreamKind};
 use crate::mailbox::accept_proof;
 use crate::record::AccountRecord;
 use crate::rows::contact::{ContactRow, DeviceRow};
@@ -44,26 +44,39 @@ impl Endpoint {
         records: &[ByteBuf],
     ) -> Result<(), RowsError> {
         let Some(contact) = self.contacts.get(&account) else { return Ok(()) };
-        let Some((record, bundle)) = self.checked_card(cx, account, contact, records) else {
-            return Ok(());
-        };
-        let chain = record.chain();
-        if !contact.devices.is_empty() {
-            return self.bundle_came(cx, account, &bundle);
+        let [record, bundle, ..] = records else { return Ok(()) };
+        let record = self.checked_record(cx, account, contact, record);
+        let bundle = record.as_ref().and_then(|it| self.checked_bundle(cx, it, bundle));
+        match (record, bundle) {
+            (Some(record), Some(bundle)) => {
+                self.card_read(cx, Some(link), account, &record, &bundle)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A contact's record and bundle, checked; from a link, or from the DHT.
+    pub(super) fn card_read(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: Option<LinkId>,
+        account: AccountId,
+        record: &AccountRecord,
+        bundle: &Bundle,
+    ) -> Result<(), RowsError> {
+        self.record_came(cx, account, record)?;
+        if self.contacts.get(&account).is_none_or(|contact| !contact.devices.is_empty()) {
+            return self.bundle_came(cx, account, bundle);
         }
         let device = bundle.device_id();
-        let direct = self.links.get(&link).filter(|link| link.kind == StreamKind::Direct);
-        let peer = direct.map(|link| link.peer);
-        if peer.is_some() {
+        let direct = link.and_then(|link| Some((link, self.links.get(&link)?)));
+        let direct = direct.filter(|(_, link)| link.kind == StreamKind::Direct);
+        let peer = direct.map(|(_, link)| link.peer);
+        if let Some((link, _)) = direct {
             self.arrival = Arrival::Direct(link);
         }
         if let Some(contact) = self.contacts.get_mut(&account) {
-            contact.chain = ByteBuf::from(chain.to_bytes());
-            // What the account signed takes the place of what the link only said.
-            if !record.hosts().is_empty() {
-                let hosts = record.hosts().iter();
-                contact.link_hosts = hosts.map(|it| (it.host, it.addresses.clone())).collect();
-            }
+            contact.chain = ByteBuf::from(record.chain().to_bytes());
             let addresses = contact
                 .link_direct
                 .iter()
@@ -79,7 +92,7 @@ impl Endpoint {
         self.save_contact(cx, account)?;
         if let Some(generation) = self.sessions.pair(cx.rows, device)?.next_generation() {
             let purpose = Purpose { generation, cause: Cause::FirstContact, via: Via::Contact };
-            self.request(cx, account, &bundle, purpose)?;
+            self.request(cx, account, bundle, purpose)?;
         }
         self.move_lane(cx, Self::waiting_room(account), device)?;
         if peer.is_some() {
@@ -88,28 +101,37 @@ impl Endpoint {
         Ok(())
     }
 
-    fn checked_card(
+    /// An account record that may count for a contact: signed, of this time, with the chain that is
+    /// known, or else with the head that its link named.
+    pub(super) fn checked_record(
         &self,
         cx: &Cx<'_>,
         account: AccountId,
         contact: &ContactRow,
-        records: &[ByteBuf],
-    ) -> Option<(AccountRecord, Bundle)> {
-        let [record, bundle, ..] = records else { return None };
-        let record = AccountRecord::from_bytes(record, self.net()).ok()?;
+        bytes: &[u8],
+    ) -> Option<AccountRecord> {
+        let record = AccountRecord::from_bytes(bytes, self.net()).ok()?;
         record.check_time(cx.now.wall).ok().filter(|()| record.account() == account)?;
-        let chain = record.chain();
-        let head = chain.head();
-        if contact.link_head.is_some_and(|named| named != (head.seq, head.short())) {
-            return None;
-        }
-        let bundle = Bundle::from_bytes(bundle, self.net()).ok()?;
+        let (chain, head) = (record.chain(), record.chain().head());
+        let known = contact.chain.is_empty() || contact.chain == chain.to_bytes();
+        let named = contact.link_head.is_none_or(|named| named == (head.seq, head.short()));
+        (known && named).then_some(record)
+    }
+
+    /// A bundle of a device that an account record proves.
+    pub(super) fn checked_bundle(
+        &self,
+        cx: &Cx<'_>,
+        record: &AccountRecord,
+        bytes: &[u8],
+    ) -> Option<Bundle> {
+        let bundle = Bundle::from_bytes(bytes, self.net()).ok()?;
         bundle.check_time(cx.now.wall).ok()?;
-        let mut devices = chain.devices().iter();
+        let mut devices = record.chain().devices().iter();
         devices.find(|device| {
             device.signer == bundle.device_key() && device.identity == bundle.ik()
         })?;
-        Some((record, bundle))
+        Some(bundle)
     }
 
     /// Begins a session and queues the sealed request.
@@ -371,6 +393,8 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let known: Option<Vec<Address>> = load(cx.rows, &HOME, ADDRESSES)?;
         self.addresses = addresses;
+        // A public node's link names them.
+        cx.out.push(Output::After(Effect::Link(self.contact_link().to_string())));
         if known.as_ref() == Some(&self.addresses) {
             return Ok(());
         }

@@ -311,14 +311,15 @@ impl Endpoint {
     }
 
     /// Asks for the cards of contacts whose newest bundle is wanted: the device itself once a day, a
-    /// host only where a session is owed, a request is old or mail has had no receipt for a day, since
-    /// it learns who is asked for.
+    /// host only where a session is owed, a request is old, mail finds nobody who takes it or has had no
+    /// receipt for a day, since it learns who is asked for.
     fn ask_for_newer_cards(&mut self, cx: &mut Cx<'_>, link: LinkId) {
         let Some(state) = self.links.get(&link) else { return };
         let (peer, kind, now) = (state.peer, state.kind, cx.now.wall);
         let wanted = |contact: &ContactRow, device: &DeviceRow| {
             let lately = device.card_at.is_some_and(|at| now.since(at) < CARD_AGAIN);
             let needed = device.renewal.is_some()
+                || self.is_stuck(device.device)
                 || (!lately && self.is_silent(device.device, now))
                 || (contact.state == ContactState::Requested
                     && contact.requested_at.is_some_and(|at| now.since(at) >= PREKEY_ROTATION));
@@ -349,7 +350,7 @@ impl Endpoint {
     }
 
     /// Whether what was deposited for a device a day ago has no receipt yet.
-    fn is_silent(&self, device: DeviceId, now: UnixMillis) -> bool {
+    pub(super) fn is_silent(&self, device: DeviceId, now: UnixMillis) -> bool {
         let Some(lane) = self.lanes.get(&device) else { return false };
         let mut words = lane.lines.values().flat_map(|row| &row.words);
         words.any(|word| now.since(word.at) >= CARD_AGAIN)
@@ -414,6 +415,7 @@ impl Endpoint {
         let now = cx.now.since_start;
         let mut next = now.saturating_add(SWEEP_EVERY);
         next = self.timers.values().fold(next, |next, at| next.min(*at));
+        next = self.discover(cx).map_or(next, |at| next.min(at));
         for ((peer, kind), addresses) in self.wanted(now) {
             let dial = self.dials.entry((peer, kind)).or_insert(Dial {
                 under_way: false,

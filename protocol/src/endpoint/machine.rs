@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
+use super::discovery::{Discovery, OwnRecords};
 use super::hosts::{Arrival, StampFor};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
@@ -16,7 +17,7 @@ use crate::identity::{Chain, DeviceKeys, LinkHead, Network};
 use crate::limits::{CHANGES_KEPT, MAX_SCAN, MEND_EVERY, SEEN_GRACE, SWEEP_EVERY};
 use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output, StreamKind};
 use crate::record::ManifestHost;
-use crate::rows::contact::{CONTACTS, ContactRow};
+use crate::rows::contact::{CONTACTS, ContactRow, DirectoryRow};
 use crate::rows::home::{CHANGES, ChangesRow, CountersRow, FenceRow, HOME, SEEN};
 use crate::rows::host::OwnHostRow;
 use crate::rows::outbox::{OUTBOX, OutboxRow, parse_line_key};
@@ -43,6 +44,10 @@ pub struct Person {
     pub host: HostId,
     /// The network it lives in.
     pub network: Network,
+    /// Peers by which it is entered, as links name them.
+    pub bootstrap: Vec<(HostId, Address)>,
+    /// Whether its link tells everybody where it is.
+    pub is_public: bool,
     /// How long a message lives.
     pub life: Millis,
 }
@@ -53,6 +58,10 @@ pub struct Endpoint {
     pub(super) device: DeviceId,
     pub(super) sessions: Sessions,
     pub(super) contacts: BTreeMap<AccountId, ContactRow>,
+    /// What contacts have published.
+    pub(super) directory: BTreeMap<AccountId, DirectoryRow>,
+    pub(super) discovery: Discovery,
+    pub(super) own: OwnRecords,
     pub(super) owners: BTreeMap<DeviceId, AccountId>,
     pub(super) queues: BTreeMap<QueueId, DeviceId>,
     pub(super) lanes: BTreeMap<DeviceId, Lane>,
@@ -140,6 +149,9 @@ impl Endpoint {
             device,
             sessions: Sessions::new(),
             contacts: BTreeMap::new(),
+            directory: BTreeMap::new(),
+            discovery: Discovery::new(now.since_start),
+            own: OwnRecords::default(),
             owners: BTreeMap::new(),
             queues: BTreeMap::new(),
             lanes: BTreeMap::new(),
@@ -181,6 +193,7 @@ impl Endpoint {
         endpoint.open_fence(cx)?;
         endpoint.open_hosts(cx)?;
         endpoint.open_gaps(cx)?;
+        endpoint.open_directory(cx)?;
         for (key, row) in load_all::<ContactRow>(cx.rows, &CONTACTS, &[])? {
             if let Some(account) = AccountId::from_slice(&key) {
                 endpoint.owners.extend(row.devices.iter().map(|device| (device.device, account)));
@@ -225,6 +238,15 @@ impl Endpoint {
             Input::Network(NetworkInput::Frame { link, bytes }) => self.frame(cx, link, &bytes),
             Input::Network(NetworkInput::DialFailed { peer, kind }) => {
                 self.dial_failed(cx, (peer, kind))
+            }
+            Input::Network(NetworkInput::Dht { reachable }) => {
+                self.dht(cx, reachable);
+                Ok(())
+            }
+            Input::Network(NetworkInput::Found { key, values }) => self.found(cx, key, &values),
+            Input::Network(NetworkInput::Stored { key, reached }) => {
+                self.stored(cx, key, reached);
+                Ok(())
             }
             Input::Command { request, command } => self.command(cx, request, command),
             Input::Addresses(addresses) => self.moved(cx, addresses),

@@ -47,14 +47,14 @@ impl Endpoint {
         }
         save(cx.rows, &HOME, b"prekeys", &self.prekeys)?;
         self.sign_bundle(cx)?;
-        self.publish_everywhere(cx);
+        self.publish_soon(cx);
         Ok(())
     }
 
     /// Signs a bundle over the newest prekeys and the present contact queues.
     pub(super) fn sign_bundle(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         let wall = cx.now.wall;
-        let queues = self.contact_queues();
+        let (queues, seq) = (self.contact_queues(), self.own.next_bundle(wall));
         let Some(newest) = self.prekeys.last() else { return Ok(()) };
         let parts = BundleParts {
             net: self.net(),
@@ -62,7 +62,7 @@ impl Endpoint {
             contact_queues: &queues,
             era: self.era,
             published: newest.published(),
-            seq: wall.0 / 1_000,
+            seq,
         };
         let bundle = Bundle::sign(self.signer(), newest, &parts)
             .map_err(|error| RowsError(format!("the own prekeys: {error}")))?;

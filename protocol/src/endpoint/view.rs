@@ -338,6 +338,8 @@ pub struct EndpointStatus {
     pub warnings: Vec<String>,
     /// Whether the wall clock is doubted.
     pub clock_doubted: bool,
+    /// Records of contacts that came from nodes that are neither the contact nor its hosts.
+    pub found_at_strangers: u64,
     /// Whether this home stands down: another copy of it is alive.
     pub stood_down: bool,
 }

@@ -78,7 +78,7 @@ impl AccountRecord {
         (hosts, devices): (&[ManifestHost], &[RecordDevice]),
     ) -> Self {
         let hosts: Vec<ManifestHost> =
-            hosts.iter().take(MAX_ACCOUNT_HOSTS).map(super::manifest::bounded).collect();
+            hosts.iter().take(MAX_ACCOUNT_HOSTS).map(ManifestHost::bounded).collect();
         let devices: Vec<RecordDevice> = devices.iter().take(MAX_DEVICES).cloned().collect();
         let (seq, expires) = (now.0 / 1_000, now.saturating_add(RECORD_LIFE));
         let mut bytes = vec![VERSION];

@@ -40,6 +40,15 @@ pub struct ManifestHost {
     pub addresses: Vec<Address>,
 }
 
+impl ManifestHost {
+    /// With no more addresses than may be signed.
+    #[must_use]
+    pub fn bounded(&self) -> Self {
+        let addresses = self.addresses.iter().take(MAX_HOST_ADDRESSES).cloned().collect();
+        Self { host: self.host, addresses }
+    }
+}
+
 /// A device's hosts; exists only with a signature that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -60,7 +69,8 @@ impl Manifest {
         k: u8,
         hosts: &[ManifestHost],
     ) -> Self {
-        let hosts: Vec<ManifestHost> = hosts.iter().take(MAX_DEVICE_HOSTS).map(bounded).collect();
+        let hosts: Vec<ManifestHost> =
+            hosts.iter().take(MAX_DEVICE_HOSTS).map(ManifestHost::bounded).collect();
         let mut bytes = vec![VERSION];
         lp_into(&mut bytes, net.as_bytes());
         bytes.extend_from_slice(device.as_bytes());
@@ -136,11 +146,6 @@ pub(super) fn write_hosts(bytes: &mut Vec<u8>, hosts: &[ManifestHost]) {
             lp_into(bytes, address.as_str().as_bytes());
         }
     }
-}
-
-pub(super) fn bounded(host: &ManifestHost) -> ManifestHost {
-    let addresses = host.addresses.iter().take(MAX_HOST_ADDRESSES).cloned().collect();
-    ManifestHost { host: host.host, addresses }
 }
 
 type Raw<'a> = (&'a [u8], DeviceId, u64, u8, Vec<ManifestHost>);

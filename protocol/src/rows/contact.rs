@@ -22,6 +22,41 @@ pub static CONTACTS: Table = Table {
     subject: "the contact",
 };
 
+/// account → [`DirectoryRow`].
+pub static DIRECTORY: Table = Table {
+    name: "directory",
+    key: &[KeyPart::shown("account", AccountId::LENGTH)],
+    scope: Scope::Home,
+    class: DataClass::Metadata,
+    purpose: "to find a contact's hosts, and to take no older record for its newest",
+    ttl: "until the contact is removed",
+    subject: "the contact",
+};
+
+/// What was published by a contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryRow {
+    /// Its newest account record, as signed; empty while none is known.
+    pub record: ByteBuf,
+    /// Unix seconds of signing.
+    pub seq: u64,
+    /// Where the mail of its devices is kept, as the record says.
+    pub devices: Vec<PlacedDevice>,
+    /// By which peers its network is entered, as its link says.
+    pub enter: Vec<(HostId, Vec<Address>)>,
+}
+
+/// A device with its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedDevice {
+    /// Which.
+    pub device: DeviceId,
+    /// How many receipts its owner calls *deposited*.
+    pub k: u8,
+    /// Its hosts, and where they listen.
+    pub hosts: Vec<(HostId, Vec<Address>)>,
+}
+
 /// What is known of a contact.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactRow {

@@ -93,6 +93,7 @@ pub struct Table {
 pub fn tables() -> Vec<&'static Table> {
     vec![
         &contact::CONTACTS,
+        &contact::DIRECTORY,
         &home::HOME,
         &home::CHANGES,
         &home::SEEN,

@@ -14,12 +14,14 @@
 //! | `world` | nodes, commands, time; what a test talks to |
 //! | `node` | one process: a machine, its rows, its batches |
 //! | `bus` | links between processes, and what happens to frames on them |
+//! | `dht` | records that hosts hold, and give |
 //! | `journal` | rows that survive a crash only once they are durable |
 //! | `tamper` | what a lying host does with the envelopes that it serves |
 //!
 //! Source: TRUST, "How it is known", layer 2.
 
 mod bus;
+mod dht;
 mod journal;
 mod node;
 mod tamper;

@@ -9,10 +9,11 @@ use super::journal::{Disk, Journal};
 use super::tamper::{Liar, Lies};
 use crate::crypto::Signer;
 use crate::endpoint::{Change, Effect, Endpoint, Input, Person, Refusal, Reply, query};
-use crate::id::{HostId, MessageId};
+use crate::id::{HostId, MessageId, RecordKey};
 use crate::identity::{AccountRoot, Chain, DeviceKeys, Network, RecoveryPhrase};
 use crate::machine::{Address, NetworkInput, Output, WakeAt};
 use crate::mailbox::host::{Admission, HostEffect, HostInput, HostMachine, HostReply, HostSetup};
+use crate::record::Holder;
 use crate::rows::RowsError;
 use crate::rows::recorder::Write;
 use crate::time::{Millis, Time, UnixMillis};
@@ -77,6 +78,9 @@ pub(super) struct SimNode {
     pub(super) replies: Vec<(u64, Result<Reply, Refusal>)>,
     pub(super) host_replies: Vec<(u64, HostReply)>,
     pub(super) liar: Liar,
+    /// What it holds of the DHT while it runs, and for its lies the first of everything.
+    pub(super) holder: Holder,
+    pub(super) first_held: BTreeMap<RecordKey, Vec<u8>>,
     /// Messages that were announced, and up to which change.
     pub(super) shown: BTreeMap<MessageId, u32>,
     seen: u64,
@@ -102,6 +106,8 @@ fn person(seed: u64, name: &str) -> Person {
         name: Some(name.to_owned()),
         host: HostId(Signer::random(&mut rng).verify_key().0),
         network: Network::default(),
+        bootstrap: Vec::new(),
+        is_public: false,
         life: crate::limits::MESSAGE_LIFE,
     }
 }
@@ -141,6 +147,8 @@ impl SimNode {
             replies: Vec::new(),
             host_replies: Vec::new(),
             liar: Liar::default(),
+            holder: Holder::new([0; 32]),
+            first_held: BTreeMap::new(),
             shown: BTreeMap::new(),
             seen: 0,
         }
@@ -196,6 +204,12 @@ impl SimNode {
         self.leaving.clear();
         self.turn_due = false;
         self.wake = None;
+        self.holder = Holder::new([0; 32]);
+    }
+
+    /// Whether it is a node of the DHT that holds records.
+    pub(super) const fn is_holder(&self) -> bool {
+        matches!(self.machine, Some(Machine::Host(_)))
     }
 
     pub(super) fn put_back(&mut self, disk: Disk) {

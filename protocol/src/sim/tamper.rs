@@ -19,6 +19,8 @@ pub struct Lies {
     pub alter: u32,
     /// Serves one again that it served before.
     pub replay: u32,
+    /// Gives an old record, another one, an altered one or none to whoever searches the DHT.
+    pub records: u32,
 }
 
 /// A host's lies, and what it kept for them.
@@ -31,7 +33,7 @@ pub(super) struct Liar {
 impl Liar {
     /// The frames that leave in place of one.
     pub(super) fn tell(&mut self, bytes: Vec<u8>, rng: &mut ChaCha20Rng) -> Vec<Vec<u8>> {
-        let Lies { withhold, alter, replay } = self.lies;
+        let Lies { withhold, alter, replay, .. } = self.lies;
         if self.lies == Lies::default() {
             return vec![bytes];
         }

@@ -42,12 +42,13 @@ impl Default for Weather {
 }
 
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Turn,
     Durable,
     Leave,
     Wake,
     Input(AnyInput),
+    Told(NetworkInput),
     Frame(LinkId, Vec<u8>),
     /// A dial arrives: its link opens at both ends, or fails.
     Dial(HostId, StreamKind, bool),
@@ -72,9 +73,9 @@ pub struct World {
     count: u64,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     entries: std::collections::BTreeMap<u64, Entry>,
-    nodes: Vec<SimNode>,
-    bus: Bus,
-    rng: ChaCha20Rng,
+    pub(super) nodes: Vec<SimNode>,
+    pub(super) bus: Bus,
+    pub(super) rng: ChaCha20Rng,
     requests: u64,
     /// How the network and the disks behave from now on.
     pub weather: Weather,
@@ -164,6 +165,7 @@ impl World {
         };
         it.start(now, &mut self.rng)?;
         self.turn_soon(node);
+        self.dht_joined();
         Ok(())
     }
 
@@ -408,6 +410,7 @@ impl World {
                 }
             }
             Event::Input(input) => self.input(node, input),
+            Event::Told(input) => self.network(node, input),
             Event::Frame(link, bytes) => {
                 if self.bus.links.contains_key(&link) {
                     self.network(node, NetworkInput::Frame { link, bytes });
@@ -421,7 +424,7 @@ impl World {
     }
 
     /// Schedules something at a node's present process, at most `within` milliseconds from now.
-    fn soon(&mut self, node: NodeId, within: u64, event: Event) {
+    pub(super) fn soon(&mut self, node: NodeId, within: u64, event: Event) {
         let delay = self.draw(within.saturating_add(1));
         self.at(node, self.now.saturating_add(delay), event);
     }
@@ -533,6 +536,10 @@ impl World {
         match output {
             NetworkOutput::Send { link, bytes } => self.send(node, link, bytes),
             NetworkOutput::Close { link } => self.cut(link),
+            NetworkOutput::Put { key, value } => self.dht_put(node, key, &value),
+            NetworkOutput::Find { key } => self.dht_find(node, key),
+            // Who is not apart is entered already.
+            NetworkOutput::Enter { .. } => {}
             NetworkOutput::Dial { peer, kind, addresses } => {
                 let latency = self.weather.latency;
                 self.soon(node, latency, Event::Dial(peer, kind, !addresses.is_empty()));

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use godwit_node::Node;
-use godwit_node::config::{Admit, Config, Flags, PeerAddress, parse_address, parse_listen};
+use godwit_node::config::{
+    Admit, Config, Flags, PeerAddress, Reachability, parse_address, parse_listen,
+};
 use godwit_node::home::{Home, OpenHome};
 use godwit_protocol::endpoint::Refusal;
 use godwit_protocol::identity::Network;
@@ -48,6 +50,9 @@ pub(crate) struct Setup {
     /// Dial this peer first; ends in /p2p/ID
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<PeerAddress>,
+    /// Tell where this node is to contacts only, or to everybody (public)
+    #[arg(long, value_name = "WHOM", value_parser = parse_reachability)]
+    reachability: Option<Reachability>,
     /// Keep mailboxes for others [default with the flag: invited]
     #[arg(long, value_name = "WHOM", num_args = 0..=1, require_equals = true, default_missing_value = "invited", value_parser = parse_admit)]
     host_mailboxes: Option<Admit>,
@@ -63,6 +68,7 @@ impl From<Setup> for Flags {
             listen: setup.listen,
             announce: setup.announce,
             bootstrap: setup.bootstrap,
+            reachability: setup.reachability,
             hosting: setup.host_mailboxes,
         }
     }
@@ -192,4 +198,8 @@ fn shown(event: &Value, format: Format) -> io::Result<Option<String>> {
 
 fn parse_admit(text: &str) -> Result<Admit, String> {
     Admit::parse(text).ok_or_else(|| format!("\"{text}\" is neither open nor invited"))
+}
+
+fn parse_reachability(text: &str) -> Result<Reachability, String> {
+    Reachability::parse(text).ok_or_else(|| format!("\"{text}\" is neither contacts nor public"))
 }

@@ -40,6 +40,10 @@ fn render(status: &Value) -> String {
         ("listens", at("/listen")),
         ("peers", at("/peers")),
         (
+            "dht",
+            format!("{}, {} peers, {} held", at("/dht/mode"), at("/dht/peers"), at("/dht/held")),
+        ),
+        (
             "outbox",
             format!("{} queued, {} deposited", at("/outbox/queued"), at("/outbox/deposited")),
         ),

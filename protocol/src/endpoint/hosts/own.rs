@@ -6,14 +6,18 @@ use crate::endpoint::{Change, Code, Effect, HostChoice, HostState, HostView, Ref
 use crate::id::{DeviceId, HostId, QueueId};
 use crate::identity::{ContactLink, LinkHead};
 use crate::limits::{INVITE_LIFE, MAX_DEVICE_HOSTS, SESSION_GRACE};
-use crate::machine::{Output, StreamKind};
-use crate::record::{AccountRecord, Manifest, ManifestHost, RecordDevice};
+use crate::machine::{Address, Output, StreamKind};
+use crate::record::ManifestHost;
 use crate::rows::RowsError;
 use crate::rows::home::{INVITES, InviteRow};
 use crate::rows::host::{OWN_HOSTS, OwnHostRow, PEER_HOSTS, PeerHostRow, REGISTERED};
 use crate::rows::typed::{load_all, save};
 use crate::time::Millis;
 
+/// Addresses of this device that its link names.
+const MAX_LINK_ADDRESSES: usize = 4;
+/// Bootstrap peers that the own link names.
+const MAX_LINK_ENTRANCES: usize = 2;
 /// How long a loss is shown as the host's state.
 const LOSS_SHOWN: Millis = Millis::from_days(1);
 
@@ -187,24 +191,29 @@ impl Endpoint {
         self.hosts.iter().filter(move |(_, row)| row.admitted && stays(row))
     }
 
-    fn manifest_hosts(&self) -> Vec<ManifestHost> {
+    /// Where this device is, for a link that tells it.
+    pub(in crate::endpoint) fn at_hand(&self) -> Vec<(HostId, Address)> {
+        let addresses = self.addresses.iter().take(MAX_LINK_ADDRESSES);
+        addresses.map(|address| (self.me.host, address.clone())).collect()
+    }
+
+    /// Whether contacts find a host of ours in our records.
+    pub(in crate::endpoint) fn has_hosts(&self) -> bool {
+        self.kept_at().next().is_some()
+    }
+
+    /// Whether such a host is linked, and knows us.
+    pub(in crate::endpoint) fn is_host_at_hand(&self) -> bool {
+        self.kept_at().any(|(host, _)| {
+            let link = self.mailbox_link(*host).and_then(|link| self.links.get(&link));
+            link.is_some_and(|link| link.shown)
+        })
+    }
+
+    pub(in crate::endpoint) fn manifest_hosts(&self) -> Vec<ManifestHost> {
         self.kept_at()
             .map(|(host, row)| ManifestHost { host: *host, addresses: row.addresses.clone() })
             .collect()
-    }
-
-    pub(in crate::endpoint) fn manifest(&self, cx: &Cx<'_>) -> Manifest {
-        let seq = cx.now.wall.0 / 1_000;
-        let hosts = self.manifest_hosts();
-        Manifest::sign(self.signer(), self.net(), self.device, seq, self.k(), &hosts)
-    }
-
-    pub(in crate::endpoint) fn account_record(&self, cx: &Cx<'_>) -> AccountRecord {
-        let hosts = self.manifest_hosts();
-        let places = (0_u8..).zip(&hosts).map(|(place, _)| place).collect();
-        let devices = [RecordDevice { device: self.device, k: self.k(), hosts: places }];
-        let (chain, now) = (&self.me.chain, cx.now.wall);
-        AccountRecord::sign(self.signer(), self.net(), chain, now, (&hosts, &devices))
     }
 
     pub(in crate::endpoint) fn contact_queues(&self) -> Vec<(HostId, QueueId)> {
@@ -222,8 +231,8 @@ impl Endpoint {
             network: self.me.network.clone(),
             head: LinkHead { seq: head.seq, hash: head.short() },
             hosts: hosts.collect(),
-            bootstrap: Vec::new(),
-            direct: Vec::new(),
+            bootstrap: self.me.bootstrap.iter().take(MAX_LINK_ENTRANCES).cloned().collect(),
+            direct: if self.me.is_public { self.at_hand() } else { Vec::new() },
             invite: None,
         }
     }
@@ -231,7 +240,7 @@ impl Endpoint {
     /// Where mail is kept has changed: bundle, records, link and every contact learn of it.
     pub(in crate::endpoint) fn hosts_changed(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         self.sign_bundle(cx)?;
-        self.publish_everywhere(cx);
+        self.publish_soon(cx);
         cx.out.push(Output::After(Effect::Link(self.contact_link().to_string())));
         self.tell_everybody(cx)
     }
@@ -264,7 +273,7 @@ impl Endpoint {
         }
         let mut link = ContactLink { invite: Some(invite), ..self.contact_link() };
         if link.hosts.is_empty() {
-            link.direct = self.addresses.iter().map(|it| (self.me.host, it.clone())).collect();
+            link.direct = self.at_hand();
         }
         Ok(Reply::Invite(link.to_string(), expires))
     }

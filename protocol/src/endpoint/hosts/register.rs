@@ -57,7 +57,9 @@ impl Endpoint {
             }
         }
         self.register_queues(cx, link, host)?;
-        self.publish_at(cx, link);
+        if self.has_hosts() {
+            self.publish_at(cx, link);
+        }
         for (key, invite) in load_all::<InviteRow>(cx.rows, &INVITES, &[])? {
             let good = !invite.used && invite.expires > cx.now.wall;
             if let Ok(key) = <[u8; 16]>::try_from(key.as_slice())

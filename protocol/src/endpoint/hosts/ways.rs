@@ -63,12 +63,15 @@ impl Endpoint {
         Manifest::from_bytes(&row.manifest, &signer, self.net(), device).ok()
     }
 
-    /// The hosts where a device's mail is kept, and its k; read once from its manifest, or where none
-    /// has come yet, from the account record that its contact's card showed.
+    /// The hosts where a device's mail is kept, and its k: as the newer of its manifest and of its
+    /// account's record says; while neither is known, as its contact's link does.
     pub(in crate::endpoint) fn hosts_of(&mut self, device: DeviceId) -> &(u8, Vec<ManifestHost>) {
         if !self.peer_manifests.contains_key(&device) {
             let manifest = self.manifest_of(device);
-            let known = manifest.map(|it| (it.k(), it.hosts().to_vec()));
+            let told = manifest.map(|it| (it.seq(), it.k(), it.hosts().to_vec()));
+            // Signed in one second, what the device itself said counts: it comes last.
+            let known = self.placed_by_record(device).into_iter().chain(told);
+            let known = known.max_by_key(|(seq, ..)| *seq).map(|(_, k, hosts)| (k, hosts));
             let known = known.or_else(|| Some((1, self.card_hosts_of(device)?)));
             let known = known.unwrap_or_default();
             self.peer_manifests.insert(device, known);

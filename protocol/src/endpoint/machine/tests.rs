@@ -33,6 +33,8 @@ fn person(seed: u8) -> Person {
         name: Some(format!("Person {seed}")),
         host: HostId([seed; 32]),
         network: Network::default(),
+        bootstrap: Vec::new(),
+        is_public: false,
         life: crate::limits::MESSAGE_LIFE,
     }
 }

@@ -325,11 +325,14 @@ impl Endpoint {
             return Ok(());
         };
         let known = Bundle::from_bytes(&row.bundle, net.as_str()).ok();
-        if known.as_ref().is_some_and(|known| known.era() != bundle.era()) {
-            row.new_era_at = Some(cx.now.wall);
-        }
-        if known.is_none_or(|known| known.seq() <= bundle.seq()) {
+        // An older one, which somebody still holds, says nothing.
+        if known.as_ref().is_none_or(|known| known.seq() <= bundle.seq()) {
+            if known.is_some_and(|known| known.era() != bundle.era()) {
+                row.new_era_at = Some(cx.now.wall);
+            }
             row.bundle = ByteBuf::from(bundle.to_bytes());
+            // Its contact queues may be at other hosts now.
+            self.to_pump.insert(device);
         }
         row.card_at = Some(cx.now.wall);
         self.save_contact(cx, account)?;

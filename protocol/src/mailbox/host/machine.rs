@@ -8,6 +8,7 @@ use super::deposits::Accepted;
 use super::exchange::{Admission, HostEffect, HostInput};
 use super::ledger::Ledger;
 use super::links::HostLink;
+use super::records::Puts;
 use crate::crypto::Signer;
 use crate::id::{Birth, HostId, OwnerKey};
 use crate::identity::Network;
@@ -50,6 +51,7 @@ pub struct HostMachine {
     pub(super) accepted: Vec<Accepted>,
     pub(super) to_push: BTreeSet<OwnerKey>,
     pub(super) clock: ClockWatch,
+    pub(super) puts: Puts,
     pub(super) space_low: bool,
     swept: Millis,
     pub(super) idle_swept: Option<Millis>,
@@ -112,6 +114,7 @@ impl HostMachine {
                 Birth(birth)
             }
         };
+        let puts = Puts::open(rows, now.since_start, rng)?;
         let new = counters.is_none();
         let counters =
             counters.unwrap_or_else(|| HostCounters { created: now.wall, ..Default::default() });
@@ -123,6 +126,7 @@ impl HostMachine {
             clock: ClockWatch::new(counters.newest, now),
             counters,
             counters_changed: new,
+            puts,
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             accepted: Vec::new(),
@@ -156,7 +160,16 @@ impl HostMachine {
                 Ok(())
             }
             HostInput::Network(NetworkInput::Frame { link, bytes }) => self.frame(hx, link, &bytes),
-            HostInput::Network(NetworkInput::DialFailed { .. }) | HostInput::Wake => Ok(()),
+            HostInput::Network(NetworkInput::Dht { reachable }) => {
+                self.puts.reachable(reachable, hx.now.since_start, hx.rng);
+                Ok(())
+            }
+            HostInput::Network(
+                NetworkInput::DialFailed { .. }
+                | NetworkInput::Found { .. }
+                | NetworkInput::Stored { .. },
+            )
+            | HostInput::Wake => Ok(()),
             HostInput::Command { request, command } => self.command(hx, request, command),
             HostInput::Space { low } => {
                 self.space_low = low;
@@ -191,7 +204,9 @@ impl HostMachine {
             self.counters.newest = self.counters.newest.max(now.wall);
             save(hx.rows, &HOSTING, b"counters", &self.counters)?;
         }
+        let put = self.put_records(hx)?;
         let next = self.swept.saturating_add(SWEEP_EVERY);
+        let next = put.map_or(next, |put| next.min(put));
         hx.out.push(Output::Now(HostEffect::WakeAt(next)));
         Ok(())
     }

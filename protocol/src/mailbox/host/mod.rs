@@ -24,6 +24,7 @@ mod ledger;
 mod links;
 mod machine;
 mod owners;
+mod records;
 mod sweep;
 
 pub use exchange::{

@@ -273,6 +273,7 @@ impl HostMachine {
         }
         let row = CardRow { owner, records, until: record.expires().hours() };
         save(hx.rows, &CARDS, account.as_bytes(), &row)?;
+        self.puts.soon(account, hx.now.since_start);
         if let Some(row) = self.ledger.owner_mut(hx.rows, owner)? {
             row.account = Some(account);
         }
@@ -389,6 +390,7 @@ impl HostMachine {
             let card: Option<CardRow> = load(hx.rows, &CARDS, account.as_bytes())?;
             if card.is_some_and(|card| card.owner == owner) {
                 hx.rows.delete(&CARDS, account.as_bytes());
+                self.puts.forget(account);
             }
         }
         hx.rows.erase_owner(owner.as_bytes());

@@ -1,0 +1,117 @@
+//! Being connected: names are resolved anew at every dial, peers by which the network is entered are
+//! dialled until they answer.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+use tokio::net::lookup_host;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use godwit_protocol::id::HostId;
+use godwit_protocol::machine::Address;
+
+use super::swarm::Order;
+use super::{DIAL_TIME, Network, translate};
+
+/// How long a name may take.
+const NAME_TIME: Duration = Duration::from_secs(5);
+/// The first and the longest wait before such a peer is dialled again.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
+/// How often it is looked whether it is still connected.
+const STAYS: Duration = Duration::from_secs(60);
+/// Peers by which the network is entered.
+const MAX_ENTRANCES: usize = 64;
+
+/// How long a peer stays an entrance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// Until it was reached.
+    Once,
+    /// As long as the node runs.
+    Always,
+}
+
+impl Network {
+    /// Is connected to a peer; the answer is the address at which it was reached.
+    pub(super) async fn connect(&self, id: PeerId, addresses: &[Address]) -> Option<Multiaddr> {
+        let addresses = join_all(addresses.iter().map(resolve)).await.concat();
+        let (answer, connected) = oneshot::channel();
+        self.shared.orders.send(Order::Connect { peer: id, addresses, answer }).ok()?;
+        connected.await.ok()?
+    }
+
+    /// Dials peers until they answer, each on its own.
+    pub(crate) fn enter(&self, peers: Vec<(HostId, Vec<Address>)>, entrance: Entrance) {
+        for (peer, addresses) in peers {
+            let Some(id) = translate::peer_id(&peer).filter(|_| peer != self.shared.host) else {
+                continue;
+            };
+            {
+                let mut links = self.open_links();
+                if links.entrances.len() >= MAX_ENTRANCES || !links.entrances.insert(peer) {
+                    continue;
+                }
+            }
+            let network = self.clone();
+            let task = self.shared.runtime.spawn(async move {
+                let (mut wait, last) = AGAIN;
+                loop {
+                    let connected = timeout(DIAL_TIME, network.connect(id, &addresses)).await;
+                    let is_there = matches!(connected, Ok(Some(_)));
+                    if is_there && entrance == Entrance::Once {
+                        network.open_links().entrances.remove(&peer);
+                        return;
+                    }
+                    let pause = if is_there { STAYS } else { wait };
+                    wait = if is_there { AGAIN.0 } else { last.min(wait.saturating_mul(2)) };
+                    tokio::time::sleep(pause).await;
+                }
+            });
+            self.keep(task);
+        }
+    }
+}
+
+/// What an address means now: a name becomes the addresses that it has at this moment.
+async fn resolve(address: &Address) -> Vec<Multiaddr> {
+    let Some(parsed) = translate::multiaddr(address) else { return Vec::new() };
+    let mut parts = parsed.iter();
+    let (name, four, six) = match parts.next() {
+        Some(Protocol::Dns(name)) => (name, true, true),
+        Some(Protocol::Dns4(name)) => (name, true, false),
+        Some(Protocol::Dns6(name)) => (name, false, true),
+        _ => return vec![parsed],
+    };
+    // The port is that of the address: this one only completes the question.
+    let found = timeout(NAME_TIME, lookup_host((name.as_ref(), 0))).await;
+    let Ok(Ok(found)) = found else { return Vec::new() };
+    let rest: Multiaddr = parts.collect();
+    found
+        .map(|it| it.ip())
+        .filter(|ip| if ip.is_ipv4() { four } else { six })
+        .map(|ip| Multiaddr::from(ip).into_iter().chain(rest.iter()).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_resolved_to_the_family_that_is_asked_for() {
+        let resolved = |text: &str| {
+            let address = Address::new(text).unwrap();
+            async move { resolve(&address).await }
+        };
+
+        let four = resolved("/dns4/localhost/tcp/7").await;
+        assert_eq!(four, ["/ip4/127.0.0.1/tcp/7".parse().unwrap()]);
+        let quic = resolved("/dns4/localhost/udp/7/quic-v1").await;
+        assert_eq!(quic, ["/ip4/127.0.0.1/udp/7/quic-v1".parse().unwrap()]);
+        assert!(resolved("/dns/no-such-name.invalid/tcp/7").await.is_empty());
+        assert_eq!(resolved("/ip6/::1/tcp/7").await, ["/ip6/::1/tcp/7".parse().unwrap()]);
+    }
+}

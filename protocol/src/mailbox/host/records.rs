@@ -1,0 +1,129 @@
+//! The records of owners, put into the DHT by their host: at once when they come, then every eight
+//! hours, give or take a quarter.
+//!
+//! After a start, and when the DHT can be reached again, the first ones leave at once and the rest is
+//! spread over eight hours. Source: PROTOCOL §3; `spec/records.md#who-puts`.
+
+use std::collections::BTreeMap;
+
+use rand_core::CryptoRng;
+
+use super::exchange::HostEffect;
+use super::machine::{HostMachine, Hx};
+use crate::id::AccountId;
+use crate::limits::{MAX_PUTS_AT_ONCE, PUT_AGAIN};
+use crate::machine::{NetworkOutput, Output};
+use crate::record::{Published, account_key, bundle_key};
+use crate::rows::mailbox::{CARDS, CardRow, OwnerRow, trees};
+use crate::rows::typed::{load, load_all};
+use crate::rows::{ReadRows, RowsError};
+use crate::session::Bundle;
+use crate::time::Millis;
+use crate::wire::frame::OwnerRole;
+
+/// How long a batch of puts is given before the next one leaves.
+const PAUSE: Millis = Millis::from_secs(5);
+
+/// When the records of which account are put next.
+#[derive(Debug, Default)]
+pub(super) struct Puts {
+    reachable: bool,
+    due: BTreeMap<AccountId, Millis>,
+    not_before: Millis,
+}
+
+impl Puts {
+    /// Reads whose records are here.
+    pub(super) fn open(
+        rows: &dyn ReadRows,
+        now: Millis,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, RowsError> {
+        let mut puts = Self::default();
+        for (_, row) in load_all::<OwnerRow>(rows, &trees(OwnerRole::Public).owners, &[])? {
+            puts.due.extend(row.account.map(|account| (account, now)));
+        }
+        puts.spread(now, rng);
+        Ok(puts)
+    }
+
+    pub(super) fn reachable(&mut self, reachable: bool, now: Millis, rng: &mut dyn CryptoRng) {
+        if reachable && !self.reachable {
+            self.spread(now, rng);
+        }
+        self.reachable = reachable;
+    }
+
+    /// An account's records are new.
+    pub(super) fn soon(&mut self, account: AccountId, now: Millis) {
+        self.due.insert(account, now);
+    }
+
+    pub(super) fn forget(&mut self, account: AccountId) {
+        self.due.remove(&account);
+    }
+
+    /// Of those that are due, the first ones stay so.
+    fn spread(&mut self, now: Millis, rng: &mut dyn CryptoRng) {
+        let due = self.due.values_mut().filter(|at| **at <= now);
+        for at in due.skip(MAX_PUTS_AT_ONCE) {
+            *at = now.saturating_add(drawn(PUT_AGAIN.0, rng));
+        }
+    }
+}
+
+fn drawn(below: u64, rng: &mut dyn CryptoRng) -> Millis {
+    let mut bytes = [0; 8];
+    rng.fill_bytes(&mut bytes);
+    Millis(u64::from_le_bytes(bytes).checked_rem(below).unwrap_or(0))
+}
+
+impl HostMachine {
+    /// Puts what is due; returns when that is next.
+    pub(super) fn put_records(&mut self, hx: &mut Hx<'_>) -> Result<Option<Millis>, RowsError> {
+        let now = hx.now.since_start;
+        if !self.puts.reachable {
+            return Ok(None);
+        }
+        if self.puts.not_before <= now {
+            let due = self.puts.due.iter().filter(|(_, at)| **at <= now);
+            let due: Vec<AccountId> =
+                due.map(|(account, _)| *account).take(MAX_PUTS_AT_ONCE).collect();
+            for account in &due {
+                self.put(hx, *account)?;
+            }
+            if !due.is_empty() {
+                self.puts.not_before = now.saturating_add(PAUSE);
+            }
+        }
+        Ok(self.puts.due.values().min().map(|next| (*next).max(self.puts.not_before)))
+    }
+
+    fn put(&mut self, hx: &mut Hx<'_>, account: AccountId) -> Result<(), RowsError> {
+        let row: Option<CardRow> = load(hx.rows, &CARDS, account.as_bytes())?;
+        let Some(row) = row else {
+            self.puts.due.remove(&account);
+            return Ok(());
+        };
+        let quarter = PUT_AGAIN.0 / 4;
+        let again = Millis(PUT_AGAIN.0.saturating_sub(quarter));
+        let again = again.saturating_add(drawn(quarter.saturating_mul(2), hx.rng));
+        self.puts.due.insert(account, hx.now.since_start.saturating_add(again));
+        for (place, record) in row.records.iter().enumerate() {
+            let key = match place {
+                0 => Some(account_key(&account)),
+                _ => Bundle::from_bytes(record, self.net())
+                    .ok()
+                    .map(|it| bundle_key(&it.device_id())),
+            };
+            let Some(key) = key else { continue };
+            let valid = Published::from_bytes(&key, record, self.net(), hx.now.wall).is_ok();
+            if valid {
+                let value = record.to_vec();
+                let put = HostEffect::Network(NetworkOutput::Put { key, value });
+                hx.out.push(Output::After(put));
+            }
+        }
+        Ok(())
+    }
+}
