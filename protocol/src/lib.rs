@@ -31,6 +31,8 @@
 pub mod content;
 pub mod conversation;
 pub mod crypto;
+#[cfg(test)]
+mod decoders;
 pub mod endpoint;
 pub mod envelope;
 pub mod id;
