@@ -122,3 +122,6 @@ fn page(
 fn after(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
+
+#[cfg(test)]
+mod tests;
