@@ -65,6 +65,9 @@ impl Network {
                         network.open_links().entrances.remove(&peer);
                         return;
                     }
+                    if !is_there {
+                        tracing::warn!("a peer by which the network is entered does not answer");
+                    }
                     let pause = if is_there { STAYS } else { wait };
                     wait = if is_there { AGAIN.0 } else { last.min(wait.saturating_mul(2)) };
                     tokio::time::sleep(pause).await;

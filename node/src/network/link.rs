@@ -75,6 +75,7 @@ pub(super) async fn run(
     mut task: LinkTask,
     inputs: mpsc::Sender<NetworkInput>,
 ) {
+    tracing::debug!("a stream has opened");
     let (reader, mut writer) = stream.split();
     let kill = Arc::clone(&task.kill);
     tokio::select! {
@@ -83,6 +84,7 @@ pub(super) async fn run(
         _ = write(&mut writer, &mut task) => {}
         () = kill.notified() => {}
     }
+    tracing::debug!("a stream has ended");
     let _ = inputs.send(NetworkInput::LinkDown { link }).await;
 }
 

@@ -229,9 +229,13 @@ impl Task {
                 self.look();
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), .. } => {
+                tracing::debug!("a dial failed");
                 for answer in self.waiting.remove(&peer).unwrap_or_default() {
                     let _ = answer.send(None);
                 }
+            }
+            SwarmEvent::IncomingConnectionError { .. } => {
+                tracing::debug!("a connection that came failed");
             }
             SwarmEvent::NewListenAddr { address, .. } if !self.heard.contains(&address) => {
                 self.heard.push(address);
@@ -292,6 +296,7 @@ impl Task {
             self.external = now;
         }
         let heard = self.heard.iter().filter_map(translate::address).collect();
+        tracing::info!(addresses = self.heard.len(), "listening");
         drop(self.listens.send_replace(heard));
     }
 
@@ -307,6 +312,7 @@ impl Task {
         let reachable = dht_peers > 0;
         if reachable != self.reachable {
             self.reachable = reachable;
+            tracing::info!(reachable, "nodes of the DHT");
             self.tell(Some(NetworkInput::Dht { reachable }));
         }
     }
