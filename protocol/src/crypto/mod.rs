@@ -28,3 +28,5 @@ pub use sign::{SignatureBytes, SignatureError, SignatureKind, Signer, VerifyKey}
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;
