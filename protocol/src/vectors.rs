@@ -14,7 +14,9 @@ use crate::crypto::{Signer, hash};
 use crate::envelope::{Bucket, Envelope, revoke_hash, seal, unseal};
 use crate::id::{Birth, ConversationId, HostId, MessageId};
 use crate::identity::{AccountRoot, Chain, DeviceKeys, LinkHead, RecoveryPhrase};
+use crate::machine::Address;
 use crate::mailbox::{Tree, check_receipt, host_proof, leaf, sign_receipt, token_hash};
+use crate::record::{AccountRecord, ManifestHost, RecordDevice, account_key, bundle_key};
 use crate::session::tests::{Device, LENGTH, NET, NOW, open_plain, purpose, rng};
 use crate::session::{initiate, respond};
 use crate::time::UnixHours;
@@ -138,5 +140,27 @@ fn the_vectors_are_those_of_the_specification() {
     mailbox(&mut vectors);
 
     let same = vectors.0 == include_str!("../spec/vectors/wire.txt");
+    assert!(same, "the wire has changed, and it is frozen:\n{}", vectors.0);
+}
+
+#[test]
+fn the_records_are_those_of_the_specification() {
+    let mut vectors = Vectors(
+        "# An account record in the DHT, and where it and the bundle of its device stand.\n"
+            .to_owned(),
+    );
+    let mut rng = rng(3);
+    let root = AccountRoot::from_phrase(&RecoveryPhrase::random(&mut rng));
+    let keys = DeviceKeys::random(&mut rng);
+    let chain = Chain::genesis(&root, &keys, NOW);
+    let address = Address::new("/ip4/203.0.113.7/tcp/7447").unwrap();
+    let hosts = [ManifestHost { host: HostId([2; 32]), addresses: vec![address] }];
+    let devices = [RecordDevice { device: keys.id(), k: 1, hosts: vec![0] }];
+    let record = AccountRecord::sign(keys.signer(), NET, &chain, NOW, (&hosts, &devices));
+    vectors.put("record", &record.to_bytes());
+    vectors.put("record.key", account_key(&root.account()).as_bytes());
+    vectors.put("bundle.key", bundle_key(&keys.id()).as_bytes());
+
+    let same = vectors.0 == include_str!("../spec/vectors/records.txt");
     assert!(same, "the wire has changed, and it is frozen:\n{}", vectors.0);
 }

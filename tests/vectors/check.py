@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""Reads protocol/spec/vectors as somebody would who knows the specification alone.
+
+Straight-line and slow on purpose; it shares no line with the implementation. It needs two packages:
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install cryptography kyber-py
+    /tmp/venv/bin/python tests/vectors/check.py
+"""
+
+import hashlib
+import hmac as mac
+import struct
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from kyber_py.ml_kem import ML_KEM_768, ML_KEM_1024
+
+VECTORS = Path(__file__).resolve().parents[2] / "protocol" / "spec" / "vectors"
+NET = b"main"
+
+
+# ---- notation (session.md) -------------------------------------------------------------------
+
+def H(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def LE32(number):
+    return struct.pack("<I", number)
+
+
+def LE64(number):
+    return struct.pack("<Q", number)
+
+
+def LP(data):
+    return LE32(len(data)) + data
+
+
+def HMAC(key, *parts):
+    return mac.new(key, b"".join(parts), hashlib.sha256).digest()
+
+
+def Expand(key, info, length):
+    out, block = b"", b""
+    for counter in range(1, 256):
+        if len(out) >= length:
+            break
+        block = HMAC(key, block, info, bytes([counter]))
+        out += block
+    return out[:length]
+
+
+def HKDF(salt, ikm, info, length):
+    return Expand(HMAC(salt or bytes(32), ikm), info, length)
+
+
+def DH(secret, public):
+    return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
+
+
+def x25519_public(secret):
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
+def ed25519_public(seed):
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def signed(kind, net, key, data, signature):
+    """Signatures (identity.md)."""
+    covered = b"godwit/sig/" + kind + b"/1" + LP(net) + data
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, covered)
+        return True
+    except InvalidSignature:
+        return False
+
+
+def quarter(state, a, b, c, d):
+    for left, right, third, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+        state[left] = (state[left] + state[right]) & 0xFFFFFFFF
+        value = state[third] ^ state[left]
+        state[third] = ((value << turn) | (value >> (32 - turn))) & 0xFFFFFFFF
+
+
+def hchacha20(key, nonce):
+    state = list(struct.unpack("<16I", b"expand 32-byte k" + key + nonce))
+    for _ in range(10):
+        for lane in range(4):
+            quarter(state, lane, 4 + lane, 8 + lane, 12 + lane)
+        for lane in range(4):
+            quarter(state, lane, 4 + (lane + 1) % 4, 8 + (lane + 2) % 4, 12 + (lane + 3) % 4)
+    return struct.pack("<8I", *state[:4], *state[12:])
+
+
+def aead_open(key, nonce, data, ad):
+    """XChaCha20-Poly1305."""
+    return ChaCha20Poly1305(hchacha20(key, nonce[:16])).decrypt(bytes(4) + nonce[16:], data, ad)
+
+
+class Reader:
+    """Takes parts from the front."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        part = self.data[self.at : self.at + count]
+        assert len(part) == count, "cut off"
+        self.at += count
+        return part
+
+    def number(self, count):
+        return int.from_bytes(self.take(count), "little")
+
+    def lp(self):
+        return self.take(self.number(4))
+
+    def end(self):
+        assert self.at == len(self.data), "trailing bytes"
+
+
+def load(name):
+    values = {}
+    for line in (VECTORS / name).read_text().splitlines():
+        key, separator, value = line.partition(" = ")
+        if separator and not line.startswith("#"):
+            values[key] = value if key == "words" else bytes.fromhex(value)
+    return values
+
+
+def same(what, got, want):
+    assert got == want, f"{what}: {got.hex()} is not {want.hex()}"
+    print(f"  {what}")
+
+
+# ---- identity.md -----------------------------------------------------------------------------
+
+def identity(v):
+    seed = hashlib.pbkdf2_hmac("sha512", v["words"].encode(), b"mnemonic", 2048)
+    root = ed25519_public(HKDF(b"", seed, b"godwit/acct/1/root-ed25519", 32))
+    account = H(b"godwit/account/1", root, bytes(32))
+    same("account", account, v["account"])
+    dk, ik = ed25519_public(v["device.dk.seed"]), x25519_public(v["device.ik.secret"])
+    same("device", H(b"godwit/device/1", dk, ik), v["device"])
+    genesis(v["genesis"], account, root, (dk, ik))
+    print("  genesis")
+
+
+def genesis(entry, account, root, device):
+    reader = Reader(entry[:-64])
+    assert reader.take(1) == b"\1" and reader.take(32) == account
+    sequence, previous = reader.take(8), reader.take(32)
+    assert sequence == bytes(8) and previous == bytes(32)
+    reader.take(8)
+    assert reader.take(32) == root and reader.take(2) == b"\1\1"
+    dk, ik, admin, accept = reader.take(32), reader.take(32), reader.take(1), reader.take(64)
+    reader.end()
+    assert device is None or (dk, ik) == device
+    assert admin == b"\1"
+    assert signed(b"sigchain-accept", b"", dk, account + sequence + dk + ik + admin, accept)
+    assert signed(b"sigchain", b"", root, entry[:-64], entry[-64:])
+    return dk, ik
+
+
+def safety(line):
+    """Half a safety number, of account 32 x 01 and genesis hash 32 x 02."""
+    account, chain = b"\1" * 32, b"\2" * 32
+    state = hashlib.sha512(b"godwit/safety/1" + account + chain).digest()
+    for _ in range(5199):
+        state = hashlib.sha512(state + account + chain).digest()
+    groups = [int.from_bytes(state[at : at + 5], "big") % 100000 for at in range(0, 30, 5)]
+    assert " ".join(f"{group:05}" for group in groups) == line, groups
+    print("  safety number")
+
+
+# ---- session.md ------------------------------------------------------------------------------
+
+def bundle(v):
+    data = v["bob.bundle"]
+    reader = Reader(data[:-64])
+    assert reader.take(1) == b"\1" and reader.lp() == NET
+    b = {"dk": reader.take(32), "ik": reader.take(32), "spk": reader.take(32)}
+    b["pqpk"], b["seal"] = reader.take(1568), reader.take(1216)
+    b["spk.id"], b["pqpk.id"], b["seal.id"] = (reader.number(4) for _ in range(3))
+    for _ in range(reader.number(1)):
+        reader.take(64)
+    reader.take(16)
+    published, expires, _ = reader.number(8), reader.number(8), reader.number(8)
+    reader.end()
+    assert expires - published <= 10 * 86_400_000
+    assert signed(b"bundle", NET, b["dk"], data[:-64], data[-64:])
+    same("bundle's device", H(b"godwit/device/1", b["dk"], b["ik"]), v["bob.device"])
+    same("bundle's SPK", b["spk"], x25519_public(v["bob.spk.secret"]))
+    return b
+
+
+def xwing(seed):
+    """X-Wing's key pair from its seed: ML-KEM-768 and X25519."""
+    wide = hashlib.shake_256(seed).digest(96)
+    public, secret = ML_KEM_768.key_derive(wide[:64])
+    return public, secret, wide[64:], x25519_public(wide[64:])
+
+
+def unseal(v, b):
+    """HPKE base mode (RFC 9180) with X-Wing, HKDF-SHA-256, ChaCha20-Poly1305 (envelope.md)."""
+    reader = Reader(v["sealed"])
+    assert reader.number(4) == b["seal.id"]
+    kem_ct, dh_ct = reader.take(1088), reader.take(32)
+    body = reader.take(len(v["sealed"]) - 1124)
+    kem_public, kem_secret, dh_secret, dh_public = xwing(v["bob.seal.seed"])
+    same("seal key", kem_public + dh_public, b["seal"])
+    parts = ML_KEM_768.decaps(kem_secret, kem_ct), DH(dh_secret, dh_ct)
+    shared = hashlib.sha3_256(b"".join(parts) + dh_ct + dh_public + b"\\.//^\\").digest()
+
+    suite = b"HPKE" + bytes.fromhex("647a00010003")
+
+    def extract(salt, label, ikm):
+        return HMAC(salt or bytes(32), b"HPKE-v1", suite, label, ikm)
+
+    def expand(prk, label, info, length):
+        return Expand(prk, struct.pack(">H", length) + b"HPKE-v1" + suite + label + info, length)
+
+    info = b"godwit/seal/1" + v["bob.device"]
+    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
+    secret = extract(shared, b"secret", b"")
+    key, nonce = expand(secret, b"key", context, 32), expand(secret, b"base_nonce", context, 12)
+    plain = ChaCha20Poly1305(key).decrypt(nonce, body, b"")
+    same("handshake in the seal", plain[:1778], v["handshake"])
+    same("message in the seal", plain[1778:], v["message.0"])
+
+
+def respond(v, b):
+    reader = Reader(v["handshake"])
+    generation, cause, via = reader.take(4), reader.take(1), reader.take(1)
+    ids = [reader.take(32) for _ in range(4)]
+    ik_a, ek_a = reader.take(32), reader.take(32)
+    spk_id, opk_id, pqpk_id = (reader.take(4) for _ in range(3))
+    ct = reader.take(1568)
+    reader.end()
+    assert ids[1] == v["bob.account"] and ids[3] == v["bob.device"] and opk_id == bytes(4)
+    assert ids[0] == v["alice.account"] and ids[2] == v["alice.device"]
+    suite = b"X25519 ML-KEM-1024 ML-KEM-768 XChaCha20-Poly1305 SHA-256"
+    th = H(b"godwit/gw1/th", b"\1", LP(suite), LP(NET), generation, cause, via,
+           *(LP(part) for part in ids), LP(ik_a), LP(b["ik"]), LP(ek_a),
+           LP(b["spk"] + spk_id), LP(b""), LP(b["pqpk"] + pqpk_id), LP(ct))
+    public, secret = ML_KEM_1024.key_derive(v["bob.pqpk.seed"])
+    assert public == b["pqpk"]
+    agreed = (DH(v["bob.spk.secret"], ik_a), DH(v["bob.ik.secret"], ek_a),
+              DH(v["bob.spk.secret"], ek_a), ML_KEM_1024.decaps(secret, ct))
+    keys = HKDF(th, b"\xff" * 32 + b"".join(agreed), b"godwit/gw1/pqxdh/1", 160)
+    same("session id", H(b"godwit/gw1/session-id", th)[:16], v["session_id"])
+    names = ("rk", "hk_a", "nhk_b", "pq0", "qr")
+    return dict(zip(names, (keys[at : at + 32] for at in range(0, 160, 32))), th=th)
+
+
+def open_messages(v, s):
+    """Bob opens the two messages of Alice's first chain, the later one first."""
+    chain = pq_chain = None
+    _, pq_chain, _ = (Expand(s["pq0"], b"godwit/gw1/pq/root", 96)[at : at + 32] for at in (0, 32, 64))
+    skipped = {}
+    for name in ("message.1", "message.0"):
+        data = v[name]
+        assert data[:1] == b"\1"
+        hnonce = data[1:25]
+        header = Reader(aead_open(s["hk_a"], hnonce, data[25:93], b"godwit/gw1/hdr\1"))
+        dh = header.take(32)
+        _, n, epoch, _, pq_n = (header.number(4) for _ in range(5))
+        header.end()
+        assert epoch == 0
+        if chain is None:
+            chain = HKDF(s["rk"], DH(v["bob.spk.secret"], dh), b"godwit/gw1/root", 96)[32:64]
+            for number in range(n + 1):
+                skipped["ec", number], chain = HMAC(chain, b"\1"), HMAC(chain, b"\2")
+            for number in range(pq_n + 1):
+                skipped["pq", number], pq_chain = HMAC(pq_chain, b"\3"), HMAC(pq_chain, b"\4")
+        ec, pq = skipped["ec", n], skipped["pq", pq_n]
+        keys = HKDF(pq, ec, b"godwit/gw1/msg" + s["th"] + hnonce, 88)
+        assert keys[56:] == data[93:125], "commitment"
+        body = aead_open(keys[:32], keys[32:56], data[125:], s["th"] + data[:125])
+        same(name, body.rstrip(b"\0")[:-1], v["content"])
+
+
+def content(v):
+    reader = Reader(v["content"])
+    assert reader.take(3) == b"\1\1\0", "a text of version 1"
+    assert reader.take(16) == b"\7" * 16 and reader.take(32) == b"\x08" * 32
+    assert reader.take(1) == b"\1"
+    reader.take(8)
+    assert [reader.take(16) for _ in range(reader.number(1))] == [b"\6" * 16]
+    reader.take(48)
+    assert reader.lp() == b"hello"
+    reader.end()
+    print("  content")
+
+
+def queues(v, s):
+    root = Expand(s["qr"], b"godwit/gw1/queue/i2r", 32)
+    queue = Expand(root, b"godwit/gw1/queue/id" + LE32(0), 32)
+    same("queue", queue, v["queue.0"])
+    deposit = Expand(root, b"godwit/gw1/queue/deposit" + LE32(0), 32)
+    token = HMAC(deposit, b"godwit/token/1", LP(NET), LP(b"\x09" * 32))
+    same("token", token, v["token"])
+    same("token's hash", H(b"godwit/token-hash/1", token), v["token.hash"])
+    e = Reader(v["envelope"])
+    assert e.take(32) == queue
+    same("envelope id", e.take(16), H(v["message.1"])[:16])
+    same("envelope id", v["envelope.id"], H(v["message.1"])[:16])
+    e.take(16)
+    assert e.number(4) == 500_000
+    same("revoke hash", e.take(32), H(b"godwit/revoke/1", b"\5" * 16))
+    same("envelope's bytes", e.take(2048), v["message.1"])
+    e.end()
+
+
+# ---- mailbox.md ------------------------------------------------------------------------------
+
+def mailbox(v):
+    queue = b"\2" * 32
+    leaves = [H(b"godwit/deposit-leaf/1", queue, bytes([number]) * 32, LE32(500_000), LE64(number))
+              for number in range(3)]
+    same("leaf", leaves[1], v["leaf.1"])
+    node = H(b"godwit/deposit-node/1", leaves[0], leaves[1])
+    root = H(b"godwit/deposit-node/1", node, leaves[2])
+    same("root", root, v["root"])
+    host = ed25519_public(v["host.seed"])
+    receipt = host + LE32(499_000) + b"\3" * 16 + root
+    assert signed(b"deposit-receipt", NET, host, receipt, v["receipt.signature"])
+    print("  receipt")
+    proof = HMAC(b"\1" * 16, b"godwit/invite/host/1", LP(b"\x09" * 32))
+    same("invite", proof, v["invite.host_proof"])
+
+
+# ---- records.md ------------------------------------------------------------------------------
+
+def records(v):
+    data = v["record"]
+    signer, signature = data[-96:-64], data[-64:]
+    reader = Reader(data[:-96])
+    assert reader.take(1) == b"\1" and reader.lp() == NET
+    account, root = reader.take(32), reader.take(32)
+    assert account == H(b"godwit/account/1", root, bytes(32))
+    sequence, expires = reader.number(8), reader.number(8)
+    assert expires - 1000 * sequence <= 14 * 86_400_000 + 600_000
+    dk, ik = genesis(reader.lp(), account, root, None)
+    hosts = []
+    for _ in range(reader.number(1)):
+        host = reader.take(32)
+        hosts.append((host, [reader.lp() for _ in range(reader.number(1))]))
+    assert hosts == [(b"\2" * 32, [b"/ip4/203.0.113.7/tcp/7447"])]
+    assert reader.number(1) == 1
+    device, k = reader.take(32), reader.number(1)
+    assert device == H(b"godwit/device/1", dk, ik) and k == 1
+    assert [reader.number(1) for _ in range(reader.number(1))] == [0]
+    reader.end()
+    assert signer == dk and signed(b"account-record", NET, dk, data[:-64], signature)
+    print("  account record")
+    same("its key", H(b"godwit/account-record/1", account), v["record.key"])
+    same("the bundle's key", H(b"godwit/prekeys/1", device), v["bundle.key"])
+
+
+def main():
+    v = load("wire.txt")
+    identity(v)
+    safety((VECTORS / "safety.txt").read_text().strip())
+    b = bundle(v)
+    unseal(v, b)
+    s = respond(v, b)
+    open_messages(v, s)
+    content(v)
+    queues(v, s)
+    mailbox(v)
+    records(load("records.txt"))
+    print("every vector holds")
+
+
+if __name__ == "__main__":
+    main()
