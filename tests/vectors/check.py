@@ -285,6 +285,65 @@ def open_messages(v, s):
         same(name, body.rstrip(b"\0")[:-1], v["content"])
 
 
+def ratchet(v, s, bob_spk):
+    """Follows both sides through rounds: one DH step and one chain each, messages out of order."""
+    rk, th = s["rk"], s["th"]
+    next_header = {0: s["hk_a"], 1: s["nhk_b"]}
+    dh_public = {}
+    pq_root, *pq = (Expand(s["pq0"], b"godwit/gw1/pq/root", 96)[at : at + 32] for at in (0, 32, 64))
+    pq_chains, pq_keys, epoch = {(0, 0): pq[0], (0, 1): pq[1]}, {}, 0
+    offer, count = None, 0
+    for number in range(8):
+        side = number % 2
+        header_key, chain, ec_keys = next_header[side], None, {}
+        if f"r{number}.kem" in v:
+            offer = ML_KEM_768.key_derive(v[f"r{number}.kem"])
+        part = None
+        for name in [name for name in v if name.startswith(f"r{number}.m")]:
+            data = v[name]
+            hnonce = data[1:25]
+            header = Reader(aead_open(header_key, hnonce, data[25:93], b"godwit/gw1/hdr\1"))
+            dh = header.take(32)
+            _, n, pq_epoch, _, pq_n = (header.number(4) for _ in range(5))
+            if chain is None:
+                dh_public[side] = dh
+                if number == 0:
+                    agreed = DH(bob_spk, dh)
+                else:
+                    agreed = DH(v[f"r{number}.dh"], dh_public[1 - side])
+                    assert x25519_public(v[f"r{number}.dh"]) == dh
+                step = HKDF(rk, agreed, b"godwit/gw1/root", 96)
+                rk, chain, next_header[side] = step[:32], step[32:64], step[64:]
+            while n not in ec_keys:
+                ec_keys[len(ec_keys)], chain = HMAC(chain, b"\1"), HMAC(chain, b"\2")
+            while (pq_epoch, side, pq_n) not in pq_keys:
+                at = sum(1 for known in pq_keys if known[:2] == (pq_epoch, side))
+                key = pq_chains[pq_epoch, side]
+                pq_keys[pq_epoch, side, at] = HMAC(key, b"\3")
+                pq_chains[pq_epoch, side] = HMAC(key, b"\4")
+            keys = HKDF(pq_keys[pq_epoch, side, pq_n], ec_keys[n], b"godwit/gw1/msg" + th + hnonce, 88)
+            assert keys[56:] == data[93:125], "commitment"
+            body = aead_open(keys[:32], keys[32:56], data[125:], th + data[:125]).rstrip(b"\0")
+            assert body[-1:] == b"\x80"
+            if len(body) > 1000:
+                part = body[:-1]
+            else:
+                assert body[:-1].decode() == f"round {number}, message {name[4:]}"
+            count += 1
+        if part is not None and part[:1] == b"\1":
+            assert part[1:5] == LE32(epoch + 1) and part[5:] == offer[0]
+        elif part is not None:
+            epoch += 1
+            assert part[:5] == b"\2" + LE32(epoch)
+            shared = ML_KEM_768.decaps(offer[1], part[5:])
+            info = b"godwit/gw1/pq/root" + LE32(epoch) + H(offer[0]) + H(part[5:]) + th
+            step = HKDF(pq_root, shared, info, 96)
+            pq_root, pq_chains[epoch, 0], pq_chains[epoch, 1] = step[:32], step[32:64], step[64:]
+    used = {known[0] for known in pq_keys}
+    assert count == 40 and epoch == 2 and used == {0, 1, 2}, (count, epoch, used)
+    print(f"  {count} messages of the ratchet, epochs {sorted(used)}")
+
+
 def content(v):
     reader = Reader(v["content"])
     assert reader.take(3) == b"\1\1\0", "a text of version 1"
@@ -371,6 +430,7 @@ def main():
     unseal(v, b)
     s = respond(v, b)
     open_messages(v, s)
+    ratchet(load("ratchet.txt"), s, v["bob.spk.secret"])
     content(v)
     queues(v, s)
     mailbox(v)

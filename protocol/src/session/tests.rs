@@ -11,6 +11,7 @@ mod bundle;
 mod handshake;
 mod pair;
 mod ratchet;
+mod script;
 mod world;
 
 pub(crate) const NET: &str = "main";
