@@ -31,6 +31,7 @@ impl Endpoint {
             return Ok(());
         }
         self.discovery.entered.remove(&account);
+        self.discovery.enter_due = true;
         let row = self.directory.entry(account).or_default();
         row.enter = peers.into_iter().map(|(peer, address)| (peer, vec![address])).collect();
         save(cx.rows, &DIRECTORY, account.as_bytes(), row)

@@ -71,7 +71,9 @@ impl Endpoint {
         if self.fence.two_homes {
             return None;
         }
-        self.enter(cx);
+        if core::mem::take(&mut self.discovery.enter_due) {
+            self.enter(cx);
+        }
         let published = self.publish(cx);
         self.look_up(cx).into_iter().chain(published).min()
     }

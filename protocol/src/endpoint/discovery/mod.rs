@@ -30,8 +30,10 @@ pub(super) struct Discovery {
     /// When it is looked again who is wanted, and when the next of them is due.
     look_at: Millis,
     look_next: Option<Millis>,
-    /// Contacts by whose links the network was already asked to be entered.
+    /// Contacts by whose links the network was already asked to be entered, and whether there may be
+    /// more.
     entered: BTreeSet<AccountId>,
+    enter_due: bool,
     /// Records of contacts that came from nodes that are neither the contact nor its hosts.
     pub(super) found_at_strangers: u64,
 }
@@ -46,6 +48,7 @@ impl Discovery {
             look_at: now,
             look_next: None,
             entered: BTreeSet::new(),
+            enter_due: true,
             found_at_strangers: 0,
         }
     }
