@@ -66,6 +66,7 @@ fn what_is_not_built_does_not_exist() {
         "store convert --to redb",
         "run --api 127.0.0.1:1",
         "run --reachability friends",
+        "run --announce /ip4/1.2.3.4",
         "run --host-mailboxes=members",
         "mailbox move",
         "send bob hi --file x",
