@@ -28,6 +28,8 @@
 //! | [`endpoint`] | the machine of a person's node |
 //! | `sim` (feature `sim`) | a seeded world around the two machines |
 
+#[cfg(test)]
+mod beyond;
 pub mod content;
 pub mod conversation;
 pub mod crypto;

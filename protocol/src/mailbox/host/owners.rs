@@ -6,7 +6,7 @@ use super::exchange::Admission;
 use super::ledger::QueueAt;
 use super::machine::{HostMachine, Hx};
 use crate::crypto::SignatureBytes;
-use crate::id::{AccountId, OwnerKey, QueueId};
+use crate::id::{AccountId, HostId, OwnerKey, QueueId};
 use crate::limits::{
     INVITE_LIFE, MAX_CARD_RECORDS, MAX_CONTACT_BYTES, MAX_OWNER_QUEUES, MAX_QUEUE_BYTES,
     MAX_RECORD, MAX_REGISTER, MAX_SCAN, SESSION_GRACE,
@@ -264,21 +264,33 @@ impl HostMachine {
             return Ok(());
         };
         let known: Option<CardRow> = load(hx.rows, &CARDS, account.as_bytes())?;
-        let newer = known
-            .and_then(|row| AccountRecord::from_bytes(row.records.first()?, self.net()).ok())
-            .is_some_and(|known| known.seq() > record.seq());
-        if newer {
+        let known = known.and_then(|row| {
+            Some((AccountRecord::from_bytes(row.records.first()?, self.net()).ok()?, row.records))
+        });
+        if known.as_ref().is_some_and(|(known, _)| known.seq() > record.seq()) {
             hx.refuse(at, Refused::Rejected);
             return Ok(());
         }
+        let leads_to_the_same = known.is_some_and(|(known, old)| {
+            known.hosts() == record.hosts()
+                && known.devices() == record.devices()
+                && self.contact_queues(&old) == self.contact_queues(&records)
+        });
         let row = CardRow { owner, records, until: record.expires().hours() };
         save(hx.rows, &CARDS, account.as_bytes(), &row)?;
-        self.puts.soon(account, hx.now.since_start);
+        self.puts.came(account, hx.now.since_start, leads_to_the_same);
         if let Some(row) = self.ledger.owner_mut(hx.rows, owner)? {
             row.account = Some(account);
         }
         hx.done(at, Answer::Done);
         Ok(())
+    }
+
+    /// Where strangers deposit, as the bundles of a card say.
+    fn contact_queues(&self, records: &[ByteBuf]) -> Vec<(HostId, QueueId)> {
+        let bundles = records.iter().skip(1);
+        let bundles = bundles.filter_map(|it| Bundle::from_bytes(it, self.net()).ok());
+        bundles.flat_map(|bundle| bundle.contact_queues().to_vec()).collect()
     }
 
     fn checked(

@@ -54,9 +54,13 @@ impl Puts {
         self.reachable = reachable;
     }
 
-    /// An account's records are new.
-    pub(super) fn soon(&mut self, account: AccountId, now: Millis) {
-        self.due.insert(account, now);
+    /// An account's records came: at once if they lead elsewhere than those before, else when it is
+    /// time. An owner whose link comes and goes makes no noise in the DHT.
+    pub(super) fn came(&mut self, account: AccountId, now: Millis, leads_to_the_same: bool) {
+        let due = self.due.entry(account).or_insert(now);
+        if !leads_to_the_same {
+            *due = now;
+        }
     }
 
     pub(super) fn forget(&mut self, account: AccountId) {
@@ -125,5 +129,49 @@ impl HostMachine {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chacha20::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    const NOW: Millis = Millis::from_hours(100);
+
+    fn account(number: u8) -> AccountId {
+        AccountId([number; 32])
+    }
+
+    #[test]
+    fn the_first_ones_go_at_once_and_the_rest_is_spread() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let due = (0..100).map(|number| (account(number), NOW)).collect();
+        let mut puts = Puts { due, ..Puts::default() };
+
+        puts.reachable(true, NOW, &mut rng);
+
+        let at_once = puts.due.values().filter(|at| **at == NOW).count();
+        assert_eq!(at_once, MAX_PUTS_AT_ONCE);
+        let end = NOW.saturating_add(PUT_AGAIN);
+        assert!(puts.due.values().all(|at| (NOW..end).contains(at)));
+        let late = NOW.saturating_add(Millis(PUT_AGAIN.0 / 2));
+        assert!(puts.due.values().filter(|at| **at > late).count() > 20);
+    }
+
+    #[test]
+    fn what_leads_elsewhere_goes_at_once_and_what_says_the_same_waits() {
+        let later = NOW.saturating_add(PUT_AGAIN);
+        let mut puts = Puts { due: [(account(1), later)].into(), ..Puts::default() };
+
+        puts.came(account(1), NOW, true);
+        puts.came(account(2), NOW, true);
+        assert_eq!(puts.due, [(account(1), later), (account(2), NOW)].into());
+
+        puts.came(account(1), NOW, false);
+        puts.forget(account(2));
+        assert_eq!(puts.due, [(account(1), NOW)].into());
     }
 }

@@ -24,6 +24,8 @@ use crate::wire::frame::{
     Request,
 };
 
+mod beyond;
+
 const START: u64 = 1_700_000_000_000;
 const TOKEN: [u8; 32] = [5; 32];
 const QUEUE: QueueId = QueueId([6; 32]);

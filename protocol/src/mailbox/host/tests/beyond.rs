@@ -1,0 +1,144 @@
+//! One more than a host takes, for each bound that peers can reach.
+
+use super::*;
+use crate::limits::{
+    MAX_ACK_IDS, MAX_CARD_RECORDS, MAX_CARDS_A_MINUTE, MAX_CONTACT_BYTES, MAX_CONTACT_ENVELOPE,
+    MAX_OWNER_INVITES, MAX_QUEUE_BYTES, MAX_REGISTER, MAX_STREAM_OWNERS,
+};
+
+const REJECTED: Answer = Answer::Refused(Refused::Rejected);
+
+fn registrations(count: usize) -> Vec<Registration> {
+    let queue = |number: usize| {
+        let mut queue = [1; 32];
+        queue[..8].copy_from_slice(&number.to_le_bytes());
+        let access = QueueAccess::Token(token_hash(&TOKEN));
+        Registration { queue: QueueId(queue), access, quota: 0 }
+    };
+    (0..count).map(queue).collect()
+}
+
+/// An envelope of a size, in a queue.
+fn sized(queue: QueueId, number: u64, size: usize) -> Envelope {
+    let mut bytes = vec![0; size];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    let expires = UnixMillis(START).saturating_add(Millis::from_days(2)).hours_up();
+    Envelope::new(queue, [0; 16], expires, revoke_hash(&[9; 16]), bytes).unwrap()
+}
+
+#[test]
+fn one_request_names_no_more_than_it_may() {
+    let mut bench = Bench::new(Admission::Open);
+    let (link, owner) = bench.owner(2, OwnerRole::Private);
+
+    let queues = registrations(MAX_REGISTER + 1);
+    assert_eq!(bench.ask(link, Request::Register { owner, queues }), REJECTED);
+    let queues = registrations(MAX_REGISTER);
+    assert_eq!(bench.ask(link, Request::Register { owner, queues }), Answer::Done);
+    let queues = vec![QUEUE; MAX_REGISTER + 1];
+    assert_eq!(bench.ask(link, Request::Drop { owner, queues }), REJECTED);
+    let ids = vec![EnvelopeId([1; 16]); MAX_ACK_IDS + 1];
+    assert_eq!(bench.ask(link, Request::Ack { owner, ids, fence: None }), REJECTED);
+    let (link, owner) = bench.owner(3, OwnerRole::Public);
+    let records = vec![ByteBuf::from(vec![1]); MAX_CARD_RECORDS + 1];
+    let account = crate::id::AccountId([1; 32]);
+    assert_eq!(bench.ask(link, Request::Publish { owner, account, records }), REJECTED);
+}
+
+#[test]
+fn a_host_admits_no_more_owners_than_it_was_told() {
+    let mut bench = Bench::new(Admission::Open);
+    let most = u8::try_from(setup(Admission::Open).owners).unwrap();
+    let admit = |bench: &mut Bench, seed: u8| {
+        let link = bench.link();
+        let owner = bench.prove(link, seed);
+        bench.ask(link, Request::Admit { owner, role: OwnerRole::Private, token: None })
+    };
+
+    for seed in 0..most {
+        assert_eq!(admit(&mut bench, 100 + seed), Answer::Done);
+    }
+    assert_eq!(admit(&mut bench, 90), Answer::Refused(Refused::Full));
+}
+
+#[test]
+fn a_stream_shows_and_asks_no_more_than_it_may() {
+    let mut bench = Bench::new(Admission::Open);
+    let link = bench.link();
+    for seed in 0..u8::try_from(MAX_STREAM_OWNERS).unwrap() {
+        bench.prove(link, 10 + seed);
+    }
+    let (signer, owner) = owner(200);
+    let challenge = bench.hello.as_ref().unwrap().challenge;
+    let signature = prove_owner(&signer, "main", &host(), &challenge);
+
+    let answer = bench.ask(link, Request::Prove { owner, signature });
+    assert!(matches!(answer, Answer::Refused(Refused::Busy { .. })), "{answer:?}");
+    let card = Request::GetCard { account: crate::id::AccountId([1; 32]) };
+    for _ in 0..MAX_CARDS_A_MINUTE {
+        assert_eq!(bench.ask(link, card.clone()), Answer::Refused(Refused::NotFound));
+    }
+    let answer = bench.ask(link, card.clone());
+    assert!(matches!(answer, Answer::Refused(Refused::Busy { .. })), "{answer:?}");
+    bench.at += Millis::from_minutes(1).0;
+    assert_eq!(bench.ask(link, card), Answer::Refused(Refused::NotFound));
+}
+
+#[test]
+fn a_queue_holds_no_more_bytes_than_it_may() {
+    let mut bench = Bench::new(Admission::Open);
+    bench.owner(2, OwnerRole::Private);
+    let link = bench.sender();
+    let most = MAX_QUEUE_BYTES / 65_636;
+
+    for number in 0..most {
+        let frames = bench.batch(vec![Bench::deposit(link, &sized(QUEUE, number, 65_536))]);
+        assert!(matches!(frames[0], Frame::Answer(_, Answer::Deposited { .. })), "{number}");
+    }
+    let frames = bench.batch(vec![Bench::deposit(link, &sized(QUEUE, most, 65_536))]);
+    assert_eq!(frames, [Frame::Answer(1, Answer::Refused(Refused::Full))]);
+}
+
+#[test]
+fn a_contact_queue_takes_small_requests_and_few_bytes() {
+    let mut bench = Bench::new(Admission::Open);
+    bench.owner(2, OwnerRole::Public);
+    let link = bench.link();
+    let hello = bench.hello.clone().unwrap();
+    let open = Request::Open { queue: CONTACT, key: OpenKey::Stamp };
+    assert!(matches!(bench.ask(link, open), Answer::Opened { .. }));
+    let deposit = |bench: &mut Bench, number: u64, size: usize| {
+        let envelope = sized(CONTACT, number, size);
+        let bytes_hash = envelope.bytes_hash();
+        let (host, queue, challenge) = (host(), CONTACT, hello.challenge);
+        let what = Stamped { host, queue, bytes_hash, challenge };
+        let stamp = search_stamp(&what, hello.difficulty, &|| false).unwrap();
+        let envelope = ByteBuf::from(envelope.to_bytes());
+        bench.ask(link, Request::Deposit { envelope, stamp })
+    };
+
+    assert_eq!(deposit(&mut bench, 0, 32_768), REJECTED);
+    let most = MAX_CONTACT_BYTES / u64::try_from(MAX_CONTACT_ENVELOPE).unwrap();
+    for number in 0..most {
+        let answer = deposit(&mut bench, number, 16_384);
+        assert!(matches!(answer, Answer::Deposited { .. }), "{number}: {answer:?}");
+    }
+    assert_eq!(deposit(&mut bench, most, 16_384), Answer::Refused(Refused::Full));
+}
+
+#[test]
+fn an_owner_registers_no_more_invites_than_it_may() {
+    let mut bench = Bench::new(Admission::Open);
+    let (link, owner) = bench.owner(2, OwnerRole::Public);
+    let invite = |bench: &mut Bench, number: usize| {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&number.to_le_bytes());
+        let expires = UnixMillis(START).saturating_add(Millis::from_days(1)).hours_up();
+        bench.ask(link, Request::Invite { owner, queue: CONTACT, hash, expires })
+    };
+
+    for number in 0..MAX_OWNER_INVITES {
+        assert_eq!(invite(&mut bench, number), Answer::Done);
+    }
+    assert_eq!(invite(&mut bench, MAX_OWNER_INVITES), Answer::Refused(Refused::Full));
+}
