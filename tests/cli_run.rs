@@ -1,4 +1,5 @@
 //! `run` as a process: the first line, and how it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cli_support;
 
@@ -59,4 +60,35 @@ fn an_output_that_takes_nothing_does_not_keep_it_from_ending() {
     tell(&child, Signal::TERM);
 
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Whether a process has said what it does with SIGTERM.
+fn hears_term(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() >> (Signal::TERM.as_raw() - 1) & 1 == 1
+}
+
+#[test]
+fn a_signal_ends_a_start_that_hangs_on_its_disk() {
+    let place = Place::with_account();
+    let mut child = place.command().args(RUN).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    tell(&child, Signal::TERM);
+    child.wait().unwrap();
+    // Whoever reads this file of the store now waits for ever.
+    let file = place.home().join("store/conf");
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+
+    let mut child = place.command().args(RUN).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    until(&mut child, || hears_term(pid));
+    let start = std::time::Instant::now();
+    tell(&child, Signal::TERM);
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(start.elapsed() < std::time::Duration::from_secs(10));
 }

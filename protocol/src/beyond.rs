@@ -13,6 +13,7 @@ use crate::limits::{
 use crate::machine::Address;
 use crate::record::{AccountRecord, Manifest, ManifestHost, RecordDevice};
 use crate::session::tests::{NET, NOW};
+use crate::vectors::vector;
 use crate::wire::frame::{Frame, Request};
 
 fn address(length: usize) -> String {
@@ -89,11 +90,6 @@ fn a_contact_request_is_bounded() {
 
 #[test]
 fn what_is_signed_holds_no_more_than_a_record_may() {
-    let vectors = include_str!("../spec/vectors/wire.txt");
-    let vector = |name: &str| {
-        let line = vectors.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")));
-        data_encoding::HEXLOWER.decode(line.unwrap().as_bytes()).unwrap()
-    };
     let chain = Chain::from_bytes(&vector("genesis")).unwrap();
     let signer = Signer::from_seed(vector("device.dk.seed").try_into().unwrap());
     let hosts = vec![host(); MAX_ACCOUNT_HOSTS + 1];

@@ -1,7 +1,6 @@
 //! Every decoder of remote bytes under random, cut and altered input: none panics, and what is
 //! accepted is what was written, byte for byte.
 
-use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 
 use crate::content::{
@@ -14,6 +13,7 @@ use crate::machine::Address;
 use crate::record::{AccountRecord, Manifest, ManifestHost, Published, RecordDevice};
 use crate::session::tests::{NET, NOW};
 use crate::session::{Bundle, Pqxdh};
+use crate::vectors::vector;
 use crate::wire::frame::Frame;
 
 /// A decoder: what it makes of bytes, written again; `None` where it refuses them.
@@ -56,11 +56,6 @@ const LENIENT: [&str; 2] = ["contact link", "host link"];
 
 /// What is known to be right, by the name of the decoder that takes it.
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
-    let vectors = include_str!("../spec/vectors/wire.txt");
-    let vector = |name: &str| {
-        let line = vectors.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")));
-        HEXLOWER.decode(line.unwrap().as_bytes()).unwrap()
-    };
     let signer = crate::crypto::Signer::from_seed([5; 32]);
     let address = Address::new("/ip4/127.0.0.1/tcp/7447").unwrap();
     let hosts = [ManifestHost { host: HostId([2; 32]), addresses: vec![address.clone()] }];

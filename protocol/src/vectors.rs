@@ -1,10 +1,8 @@
-//! The vectors of `spec/vectors/wire.txt`: what Bob has, what comes to him, and what he must find.
+//! The vectors of `spec/vectors/wire.json`: what Bob has, what comes to him, and what he must find.
 //!
 //! They stand for every byte of the handshake, the ratchets' first messages, the seal, the queue, the
 //! envelope and a deposit's receipt. Wire formats are frozen: a change here is a new version.
 //! A test that fails prints the whole file as it would be.
-
-use std::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
 
@@ -21,18 +19,47 @@ use crate::session::tests::{Device, LENGTH, NET, NOW, open_plain, purpose, rng};
 use crate::session::{initiate, respond};
 use crate::time::UnixHours;
 
-/// The vectors as text: a name and its bytes a line.
+/// A file of vectors: in each part names and bytes in hexadecimal, in this order.
 #[derive(Default)]
-struct Vectors(String);
+pub(crate) struct Vectors(Vec<(String, Vec<(String, String)>)>);
 
 impl Vectors {
-    fn part(&mut self, what: &str) {
-        writeln!(self.0, "\n# {what}").unwrap();
+    /// Begins a part.
+    pub(crate) fn part(&mut self, what: &str) {
+        self.0.push((what.to_owned(), Vec::new()));
     }
 
-    fn put(&mut self, name: &str, bytes: &[u8]) {
-        writeln!(self.0, "{name} = {}", HEXLOWER.encode(bytes)).unwrap();
+    pub(crate) fn put(&mut self, name: &str, bytes: &[u8]) {
+        self.text(name, &HEXLOWER.encode(bytes));
     }
+
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
+        self.0.last_mut().unwrap().1.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Fails if they are not those of a file, and shows what it would be.
+    #[track_caller]
+    pub(crate) fn are(&self, file: &str) {
+        let json = self.to_json();
+        assert!(json == file, "the wire has changed, and it is frozen:\n{json}");
+    }
+
+    /// Names and values need no escapes: words, digits, hexadecimal.
+    fn to_json(&self) -> String {
+        let parts = self.0.iter().map(|(what, values)| {
+            let values = values.iter().map(|(name, value)| format!("    \"{name}\": \"{value}\""));
+            format!("  \"{what}\": {{\n{}\n  }}", values.collect::<Vec<_>>().join(",\n"))
+        });
+        format!("{{\n{}\n}}\n", parts.collect::<Vec<_>>().join(",\n"))
+    }
+}
+
+/// One of the vectors of `wire.json`.
+pub(crate) fn vector(name: &str) -> Vec<u8> {
+    let file = include_str!("../spec/vectors/wire.json");
+    let (_, rest) = file.split_once(&format!("\"{name}\": \"")).unwrap();
+    let (hex, _) = rest.split_once('"').unwrap();
+    HEXLOWER.decode(hex.as_bytes()).unwrap()
 }
 
 fn identity(vectors: &mut Vectors) {
@@ -41,7 +68,7 @@ fn identity(vectors: &mut Vectors) {
     let root = AccountRoot::from_phrase(&phrase);
     let keys = DeviceKeys::random(&mut rng);
     vectors.part("identity.md: 24 words, their account, a device's keys, the genesis entry");
-    writeln!(vectors.0, "words = {}", *phrase.words()).unwrap();
+    vectors.text("words", &phrase.words());
     vectors.put("account", root.account().as_bytes());
     vectors.put("device.dk.seed", keys.signer().expose());
     vectors.put("device.ik.secret", keys.identity().expose());
@@ -131,24 +158,18 @@ fn mailbox(vectors: &mut Vectors) {
 
 #[test]
 fn the_vectors_are_those_of_the_specification() {
-    let mut vectors = Vectors(
-        "# Vectors of godwit's wire formats, version 1: names and bytes in hexadecimal.\n"
-            .to_owned(),
-    );
+    let mut vectors = Vectors::default();
     identity(&mut vectors);
     session(&mut vectors);
     mailbox(&mut vectors);
 
-    let same = vectors.0 == include_str!("../spec/vectors/wire.txt");
-    assert!(same, "the wire has changed, and it is frozen:\n{}", vectors.0);
+    vectors.are(include_str!("../spec/vectors/wire.json"));
 }
 
 #[test]
 fn the_records_are_those_of_the_specification() {
-    let mut vectors = Vectors(
-        "# An account record in the DHT, and where it and the bundle of its device stand.\n"
-            .to_owned(),
-    );
+    let mut vectors = Vectors::default();
+    vectors.part("records.md: an account record, and where it and the bundle of its device stand");
     let mut rng = rng(3);
     let root = AccountRoot::from_phrase(&RecoveryPhrase::random(&mut rng));
     let keys = DeviceKeys::random(&mut rng);
@@ -161,6 +182,5 @@ fn the_records_are_those_of_the_specification() {
     vectors.put("record.key", account_key(&root.account()).as_bytes());
     vectors.put("bundle.key", bundle_key(&keys.id()).as_bytes());
 
-    let same = vectors.0 == include_str!("../spec/vectors/records.txt");
-    assert!(same, "the wire has changed, and it is frozen:\n{}", vectors.0);
+    vectors.are(include_str!("../spec/vectors/records.json"));
 }

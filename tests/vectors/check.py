@@ -9,6 +9,7 @@ Straight-line and slow on purpose; it shares no line with the implementation. It
 
 import hashlib
 import hmac as mac
+import json
 import struct
 from pathlib import Path
 
@@ -125,12 +126,11 @@ class Reader:
 
 
 def load(name):
-    values = {}
-    for line in (VECTORS / name).read_text().splitlines():
-        key, separator, value = line.partition(" = ")
-        if separator and not line.startswith("#"):
-            values[key] = value if key == "words" else bytes.fromhex(value)
-    return values
+    """The values of all parts of a file, by name."""
+    parts = json.loads((VECTORS / name).read_text())
+    values = {key: value for part in parts.values() for key, value in part.items()}
+    return {key: value if key in ("words", "digits") else bytes.fromhex(value)
+            for key, value in values.items()}
 
 
 def same(what, got, want):
@@ -423,18 +423,18 @@ def records(v):
 
 
 def main():
-    v = load("wire.txt")
+    v = load("wire.json")
     identity(v)
-    safety((VECTORS / "safety.txt").read_text().strip())
+    safety(load("safety.json")["digits"])
     b = bundle(v)
     unseal(v, b)
     s = respond(v, b)
     open_messages(v, s)
-    ratchet(load("ratchet.txt"), s, v["bob.spk.secret"])
+    ratchet(load("ratchet.json"), s, v["bob.spk.secret"])
     content(v)
     queues(v, s)
     mailbox(v)
-    records(load("records.txt"))
+    records(load("records.json"))
     print("every vector holds")
 
 

@@ -433,4 +433,4 @@ impl Endpoint {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

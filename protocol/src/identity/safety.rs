@@ -52,6 +52,7 @@ mod tests {
     use super::*;
     use crate::identity::{AccountRoot, DeviceKeys, RecoveryPhrase};
     use crate::time::UnixMillis;
+    use crate::vectors::Vectors;
 
     fn chain(seed: u8) -> Chain {
         let mut rng = ChaCha20Rng::from_seed([seed; 32]);
@@ -76,6 +77,10 @@ mod tests {
     fn the_number_of_known_ids_is_the_one_of_the_vector() {
         let shown = half(&AccountId([1; 32]), &[2; 32]).join(" ");
 
-        assert_eq!(shown, include_str!("../../spec/vectors/safety.txt").trim());
+        let mut vectors = Vectors::default();
+        vectors
+            .part("identity.md: half a safety number, of account 32 x 01 and genesis hash 32 x 02");
+        vectors.text("digits", &shown);
+        vectors.are(include_str!("../../spec/vectors/safety.json"));
     }
 }

@@ -8,6 +8,7 @@ use godwit_node::Node;
 use godwit_node::config::{
     Admit, Config, Flags, PeerAddress, Reachability, parse_address, parse_listen,
 };
+use godwit_node::error::Error;
 use godwit_node::home::{Home, OpenHome};
 use godwit_protocol::endpoint::Refusal;
 use godwit_protocol::identity::Network;
@@ -115,8 +116,10 @@ async fn serve(
 ) -> Result<(), Failure> {
     // The node goes on without a reader.
     let printer = Printer::start(|line| drop(output::line(line)))?;
+    // On a thread of its own: a large store or a slow disk does not keep a signal waiting.
+    let starting = tokio::spawn(Node::builder(open, config).start());
     let mut handle = tokio::select! {
-        started = Node::builder(open, config).start() => started.map_err(Refusal::from)?,
+        started = starting => started.map_err(fell)?.map_err(Refusal::from)?,
         () = signals.next() => return Ok(()),
     };
     let mut events = handle.events().map_err(Refusal::from)?;
@@ -146,6 +149,11 @@ async fn serve(
     };
     printer.finish();
     result
+}
+
+/// A part of the start that did not come to its end.
+fn fell(error: tokio::task::JoinError) -> Refusal {
+    Error::Inner(format!("the start fell: {error}")).into()
 }
 
 /// Tells a service manager that waits for it.

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use godwit_protocol::crypto::Secret;
 use godwit_protocol::identity::{AccountRoot, Chain, DeviceKeys, RecoveryPhrase};
 use godwit_protocol::machine::{Address, NetworkOutput};
 use godwit_protocol::record::{AccountRecord, account_key};
 use godwit_protocol::time::UnixMillis;
+use libp2p::swarm::SwarmEvent;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -167,4 +169,69 @@ async fn records_reach_nodes_that_were_never_dialled_before() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), held).await.unwrap();
+}
+
+/// A server of Kademlia's that takes every question and answers none.
+async fn silent(listen: mpsc::UnboundedSender<(HostId, Address)>) {
+    let mut swarm = libp2p::SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(
+            libp2p::tcp::Config::default(),
+            libp2p::noise::Config::new,
+            libp2p::yamux::Config::default,
+        )
+        .unwrap()
+        .with_behaviour(|key| Silent {
+            identify: libp2p::identify::Behaviour::new(libp2p::identify::Config::new(
+                "/godwit/main/id/1".to_owned(),
+                key.public(),
+            )),
+            streams: libp2p_stream::Behaviour::new(),
+        })
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
+        .build();
+    let mut control = swarm.behaviour().streams.new_control();
+    let mut questions = control.accept(StreamProtocol::new("/godwit/main/kad/1")).unwrap();
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+    let own = translate::host_id(swarm.local_peer_id()).unwrap();
+    let mut held = Vec::new();
+    loop {
+        tokio::select! {
+            event = swarm.select_next_some() => {
+                if let SwarmEvent::NewListenAddr { address, .. } = event {
+                    listen.send((own, translate::address(&address).unwrap())).unwrap();
+                }
+            }
+            Some((_, stream)) = questions.next() => held.push(stream),
+        }
+    }
+}
+
+#[derive(libp2p::swarm::NetworkBehaviour)]
+struct Silent {
+    identify: libp2p::identify::Behaviour,
+    streams: libp2p_stream::Behaviour,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_never_answers_delays_a_search_and_does_not_end_it() {
+    let (holder, mut alice) = (node("main", true).await, node("main", false).await);
+    let (told, mut listens) = mpsc::unbounded_channel();
+    tokio::spawn(silent(told));
+    let (peer, address) = listens.recv().await.unwrap();
+    let good = record("main", wall());
+    alice.enters(&holder).await;
+    assert!(alice.puts(good.clone()).await);
+    holder.holds(1).await;
+
+    alice.network.output(NetworkOutput::Enter { peers: vec![(peer, vec![address])] });
+    let both = async {
+        while alice.network.view().dht_peers < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
+
+    assert_eq!(alice.finds(good.0).await, [(holder.network.host_id(), good.1)]);
 }

@@ -53,3 +53,6 @@ impl Discovery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

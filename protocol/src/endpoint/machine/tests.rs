@@ -21,7 +21,7 @@ struct Node {
     replies: Vec<Result<Reply, crate::endpoint::Refusal>>,
 }
 
-fn person(seed: u8) -> Person {
+pub(in crate::endpoint) fn person(seed: u8) -> Person {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
     let root = AccountRoot::from_phrase(&RecoveryPhrase::random(&mut rng));
     let device = DeviceKeys::random(&mut rng);
@@ -39,7 +39,7 @@ fn person(seed: u8) -> Person {
     }
 }
 
-fn time(at: u64) -> Time {
+pub(in crate::endpoint) fn time(at: u64) -> Time {
     Time { wall: UnixMillis(1_700_000_000_000 + at), since_start: Millis(at) }
 }
 

@@ -1,15 +1,14 @@
-//! The vectors of `spec/vectors/ratchet.txt`: forty messages of the session of `wire.txt`, opened out
+//! The vectors of `spec/vectors/ratchet.json`: forty messages of the session of `wire.json`, opened out
 //! of order, over two KEM epochs; with what each side drew, so that a reader can follow both.
 
 use core::convert::Infallible;
-use std::fmt::Write as _;
 
-use data_encoding::HEXLOWER;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::world::End;
 use super::*;
 use crate::limits::KEM_EPOCH_TIME;
+use crate::vectors::Vectors;
 
 const ROUNDS: usize = 8;
 /// The order in which the messages of a round arrive.
@@ -41,11 +40,7 @@ impl TryRng for Remembering {
 
 impl TryCryptoRng for Remembering {}
 
-fn put(out: &mut String, name: &str, bytes: &[u8]) {
-    writeln!(out, "{name} = {}", HEXLOWER.encode(bytes)).unwrap();
-}
-
-/// The two ends of the session of `wire.txt`, as it begins.
+/// The two ends of the session of `wire.json`, as it begins.
 fn ends() -> [End; 2] {
     let mut rng = rng(2);
     let (alice, bob) = (Device::new(&mut rng), Device::new(&mut rng));
@@ -57,21 +52,20 @@ fn ends() -> [End; 2] {
 
 #[test]
 fn the_ratchet_is_that_of_the_specification() {
-    let mut out = "# Forty messages of the session of wire.txt. r: round (even ones are Alice's), m: message, in the order of arrival;\n\
-                   # dh: what the sender of a round drew for it; kem: the seed of an offer, which is message 0 of its round.\n"
-        .to_owned();
+    let mut vectors = Vectors::default();
     let mut ends = ends();
     let mut rng = Remembering { rng: super::rng(4), drawn: Vec::new() };
     let mut now = NOW;
     for round in 0..ROUNDS {
         let (from, to) = (round % 2, 1 - round % 2);
-        writeln!(out).unwrap();
+        let by = if from == 0 { "Alice" } else { "Bob" };
+        vectors.part(&format!("round {round}, by {by}"));
         rng.drawn.clear();
         // Epoch 1 is Alice's to offer, epoch 2 Bob's; each a day after its turn came.
         if let 2 | 5 = round {
             now = now.saturating_add(KEM_EPOCH_TIME);
             ends[from].session = ends[from].session.offer_kem(now, &mut rng).unwrap();
-            put(&mut out, &format!("r{round}.kem"), &rng.drawn[0]);
+            vectors.put(&format!("r{round}.kem"), &rng.drawn[0]);
         }
         let part = ends[from].session.kem_part();
         rng.drawn.clear();
@@ -89,12 +83,12 @@ fn the_ratchet_is_that_of_the_specification() {
         // The initiator's first ratchet key was drawn with the handshake.
         if round > 0 {
             assert_eq!(rng.drawn[0].len(), 32);
-            put(&mut out, &format!("r{round}.dh"), &rng.drawn[0]);
+            vectors.put(&format!("r{round}.dh"), &rng.drawn[0]);
         }
         for number in ARRIVE {
             let (content, message) = &messages[number];
             assert_eq!(ends[to].receive(message, now).unwrap(), *content);
-            put(&mut out, &format!("r{round}.m{number}"), message);
+            vectors.put(&format!("r{round}.m{number}"), message);
         }
         if let Some(part) = part {
             let (next, accepted) = ends[to].session.accept_kem_part(&part, &mut rng);
@@ -103,6 +97,5 @@ fn the_ratchet_is_that_of_the_specification() {
         }
     }
 
-    let same = out == include_str!("../../../spec/vectors/ratchet.txt");
-    assert!(same, "the wire has changed, and it is frozen:\n{out}");
+    vectors.are(include_str!("../../../spec/vectors/ratchet.json"));
 }
