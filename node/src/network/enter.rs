@@ -1,7 +1,7 @@
 //! Being connected: names are resolved anew at every dial, peers by which the network is entered are
 //! dialled until they answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use libp2p::multiaddr::Protocol;
@@ -20,6 +20,8 @@ use super::{DIAL_TIME, Network, translate};
 const NAME_TIME: Duration = Duration::from_secs(5);
 /// The first and the longest wait before such a peer is dialled again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
+/// How long a peer that a contact's link names is tried: a place is kept for others.
+const ONCE_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// How often it is looked whether it is still connected.
 const STAYS: Duration = Duration::from_secs(60);
 /// Peers by which the network is entered.
@@ -28,7 +30,7 @@ const MAX_ENTRANCES: usize = 64;
 /// How long a peer stays an entrance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entrance {
-    /// Until it was reached.
+    /// Until it was reached, or a day has passed.
     Once,
     /// As long as the node runs.
     Always,
@@ -58,10 +60,12 @@ impl Network {
             let network = self.clone();
             let task = self.shared.runtime.spawn(async move {
                 let (mut wait, last) = AGAIN;
+                let start = Instant::now();
                 loop {
                     let connected = timeout(DIAL_TIME, network.connect(id, &addresses)).await;
                     let is_there = matches!(connected, Ok(Some(_)));
-                    if is_there && entrance == Entrance::Once {
+                    let over = is_there || start.elapsed() >= ONCE_FOR;
+                    if over && entrance == Entrance::Once {
                         network.open_links().entrances.remove(&peer);
                         return;
                     }

@@ -11,13 +11,40 @@ fn tables() -> Vec<&'static Table> {
     rows::tables().into_iter().chain(rows::mailbox::tables()).collect()
 }
 
+/// The last engine of a folder gives its lock back when its threads have ended, a moment later.
+fn once_free<T, E: core::fmt::Display>(open: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    let start = std::time::Instant::now();
+    loop {
+        match open() {
+            Err(error)
+                if error.to_string().contains("acquire lock")
+                    && start.elapsed() < std::time::Duration::from_secs(10) =>
+            {
+                std::thread::yield_now();
+            }
+            result => return result,
+        }
+    }
+}
+
+fn try_open(folder: &TempDir) -> Result<Store, crate::OpenError> {
+    once_free(|| {
+        let place = Place::Sled {
+            folder: folder.path().to_owned(),
+            cache_bytes: 1 << 20,
+            data_key: DataKey::take(&mut [7; 32]),
+        };
+        Store::open(Options { place, tables: tables() })
+    })
+}
+
 fn open(folder: &TempDir) -> Store {
-    let place = Place::Sled {
-        folder: folder.path().to_owned(),
-        cache_bytes: 1 << 20,
-        data_key: DataKey::take(&mut [7; 32]),
-    };
-    Store::open(Options { place, tables: tables() }).unwrap()
+    try_open(folder).unwrap()
+}
+
+fn engine(folder: &TempDir) -> SledEngine {
+    let names: Vec<&'static str> = tables().iter().map(|table| table.name).collect();
+    once_free(|| SledEngine::open(folder.path(), 1 << 20, &names)).unwrap()
 }
 
 /// A key with every part at its length.
@@ -54,8 +81,7 @@ fn one_flipped_bit_in_any_row_of_any_table_is_named_by_table_and_key() {
     for table in tables() {
         let folder = TempDir::new().unwrap();
         written(&folder);
-        let names: Vec<&'static str> = tables().iter().map(|table| table.name).collect();
-        let engine = SledEngine::open(folder.path(), 1 << 20, &names).unwrap();
+        let engine = engine(&folder);
         let found = engine.scan(table.name, &[], &[], 10, Direction::Forward).unwrap();
         assert_eq!(found.len(), 3, "{}", table.name);
         let (key, mut value) = found[1].clone();
@@ -78,8 +104,7 @@ fn a_row_that_was_moved_to_another_key_or_table_is_named() {
     let folder = TempDir::new().unwrap();
     written(&folder);
     let all = tables();
-    let names: Vec<&'static str> = all.iter().map(|table| table.name).collect();
-    let engine = SledEngine::open(folder.path(), 1 << 20, &names).unwrap();
+    let engine = engine(&folder);
     let rows = |table: &str| engine.scan(table, &[], &[], 10, Direction::Forward).unwrap();
     let (from, to) = (rows(all[0].name), rows(all[1].name));
     let write = |table, key: &[u8], value: &[u8]| StoredWrite {
@@ -113,14 +138,9 @@ fn a_flipped_bit_anywhere_in_the_files_never_passes_for_something_else() {
         let at = end * step / 40;
         bytes[at] ^= 0x10;
         std::fs::write(&path, &bytes).unwrap();
-        let place = Place::Sled {
-            folder: folder.path().to_owned(),
-            cache_bytes: 1 << 20,
-            data_key: DataKey::take(&mut [7; 32]),
-        };
         // Refused as a whole; or each row is what was written, named as damaged, or gone with what
         // the engine took for the torn end of its log.
-        if let Ok(store) = Store::open(Options { place, tables: tables() }) {
+        if let Ok(store) = try_open(&folder) {
             let report = store.check();
             let mut wrong = 0;
             for (table, number, key) in every_row() {
