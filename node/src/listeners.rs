@@ -40,7 +40,8 @@ pub(crate) async fn start(home: &OpenHome, config: &Config, store: &Store) -> Re
     }
     for listen in tries {
         match listen_at(home, config, listen).await {
-            Err(NetworkError::PortInUse { .. }) if asks_for_any(&wanted) => {}
+            // Taken, or one that this user may not have: another one is as good.
+            Err(_) if asks_for_any(&wanted) => {}
             result => return result.map_err(unheard),
         }
     }

@@ -138,7 +138,8 @@ pub enum NetworkInput {
         /// What for.
         kind: StreamKind,
     },
-    /// Whether any node that holds records is known; not told before it is for the first time.
+    /// Whether any node that holds records is known, this one included; not told before it is for the
+    /// first time.
     Dht {
         /// One is.
         reachable: bool,

@@ -109,7 +109,7 @@ impl Queries {
         &mut self,
         event: Event,
         checker: &Checker,
-        own: HostId,
+        (own, server): (HostId, bool),
     ) -> Option<NetworkInput> {
         match event {
             Event::InboundRequest {
@@ -128,7 +128,9 @@ impl Queries {
                     }
                     QueryResult::PutRecord(result) => {
                         let key = self.puts.remove(&id)?;
-                        return Some(NetworkInput::Stored { key, reached: result.is_ok() });
+                        // What a server puts it holds itself.
+                        let reached = server || result.is_ok();
+                        return Some(NetworkInput::Stored { key, reached });
                     }
                     _ => {}
                 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{
@@ -143,6 +142,12 @@ fn build(
 
 type Waiting = HashMap<PeerId, Vec<oneshot::Sender<Option<Multiaddr>>>>;
 
+/// Where a connected peer is: at the address that was dialled, or wherever it came from.
+struct Reached {
+    address: Multiaddr,
+    dialled: bool,
+}
+
 struct Task {
     swarm: Swarm<Behaviour>,
     own: HostId,
@@ -154,7 +159,7 @@ struct Task {
     /// What is told now.
     external: Vec<Multiaddr>,
     waiting: Waiting,
-    reached: HashMap<PeerId, Multiaddr>,
+    reached: HashMap<PeerId, Reached>,
     queries: Queries,
     checker: Checker,
     telling: mpsc::UnboundedSender<NetworkInput>,
@@ -196,7 +201,7 @@ impl Task {
             Order::Connect { peer, addresses, answer } => {
                 let kad = &mut self.swarm.behaviour_mut().kad;
                 addresses.iter().for_each(|address| kad.trust(address));
-                if let Some(address) = self.reached.get(&peer) {
+                if let Some(Reached { address, .. }) = self.reached.get(&peer) {
                     let _ = answer.send(Some(address.clone()));
                 } else {
                     connect(&mut self.swarm, &mut self.waiting, peer, addresses, answer);
@@ -217,11 +222,12 @@ impl Task {
     fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                let remote = remote(&endpoint);
+                let address = endpoint.get_remote_address().clone();
                 for answer in self.waiting.remove(&peer_id).unwrap_or_default() {
-                    let _ = answer.send(Some(remote.clone()));
+                    let _ = answer.send(Some(address.clone()));
                 }
-                self.reached.insert(peer_id, remote);
+                let dialled = endpoint.is_dialer();
+                self.reached.insert(peer_id, Reached { address, dialled });
                 self.look();
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
@@ -251,7 +257,7 @@ impl Task {
                 ..
             })) => self.identified(peer_id, &info),
             SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => {
-                let told = self.queries.event(event, &self.checker, self.own);
+                let told = self.queries.event(event, &self.checker, (self.own, self.server));
                 self.tell(told);
                 self.look();
             }
@@ -261,13 +267,12 @@ impl Task {
 
     /// A peer has said what it speaks and where it listens: Kademlia learns by this alone.
     fn identified(&mut self, peer: PeerId, info: &identify::Info) {
-        let remote = self.reached.get(&peer).cloned();
+        // The address that a connection came from is nobody's to dial.
+        let dialled = self.reached.get(&peer).filter(|it| it.dialled).map(|it| it.address.clone());
         let kad = &mut self.swarm.behaviour_mut().kad;
         if info.protocols.contains(&self.kad_name) {
-            // Where it was reached counts as well, if it was not the one that came.
-            let reached = remote.filter(|address| kad.may_dial(address));
             let said = info.listen_addrs.iter().take(MAX_SAID).cloned();
-            for address in said.chain(reached).filter_map(|it| translate::address(&it)) {
+            for address in said.chain(dialled).filter_map(|it| translate::address(&it)) {
                 if let Some(address) = translate::multiaddr(&address)
                     && kad.may_dial(&address)
                 {
@@ -309,7 +314,8 @@ impl Task {
             let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             *view = View { server: self.server, peers: self.reached.len(), dht_peers, held };
         }
-        let reachable = dht_peers > 0;
+        // A server holds records itself: the only host of a small community is the whole DHT.
+        let reachable = dht_peers > 0 || self.server;
         if reachable != self.reachable {
             self.reachable = reachable;
             tracing::info!(reachable, "nodes of the DHT");
@@ -348,10 +354,6 @@ fn connect(
             let _ = answer.send(None);
         }
     }
-}
-
-fn remote(endpoint: &ConnectedPoint) -> Multiaddr {
-    endpoint.get_remote_address().clone()
 }
 
 fn io(error: impl std::fmt::Display) -> NetworkError {

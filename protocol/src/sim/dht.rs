@@ -13,7 +13,7 @@ impl World {
     pub(super) fn dht_joined(&mut self) {
         let hosts: Vec<NodeId> = self.holders().collect();
         for node in (0..self.nodes.len()).map(NodeId) {
-            if hosts.iter().any(|host| *host != node && !self.bus.are_apart(node, *host)) {
+            if hosts.iter().any(|host| *host == node || !self.bus.are_apart(node, *host)) {
                 let latency = self.weather.latency;
                 self.soon(node, latency, Event::Told(NetworkInput::Dht { reachable: true }));
             }
@@ -82,7 +82,8 @@ impl World {
         nodes.filter(|(_, it)| it.is_holder()).map(|(number, _)| NodeId(number))
     }
 
+    /// Itself included, if it is one.
     fn reached_from(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.holders().filter(move |host| *host != node && !self.bus.are_apart(node, *host))
+        self.holders().filter(move |host| *host == node || !self.bus.are_apart(node, *host))
     }
 }

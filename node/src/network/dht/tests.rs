@@ -106,6 +106,19 @@ async fn a_record_is_put_held_and_found_by_somebody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_only_server_holds_what_it_puts() {
+    let (mut host, mut bob) = (node("main", true).await, node("main", false).await);
+    assert_eq!(host.next().await, NetworkInput::Dht { reachable: true });
+    let good = record("main", wall());
+
+    assert!(host.puts(good.clone()).await);
+    host.holds(1).await;
+    bob.enters(&host).await;
+
+    assert_eq!(bob.finds(good.0).await, [(host.network.host_id(), good.1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_record_of_this_network_is_never_held() {
     let (holder, mut mallory) = (node("main", true).await, node("main", false).await);
     mallory.enters(&holder).await;
@@ -149,6 +162,34 @@ async fn other_networks_and_clients_are_no_part_of_it() {
     alice.puts(good).await;
     holder.holds(1).await;
     assert_eq!((client.network.view().held, abroad.network.view().held), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_connection_came_from_is_no_address_of_its_peer() {
+    // A server that listens nowhere can be dialled by nobody, though it is connected.
+    let (sender, _inputs) = mpsc::channel(64);
+    let config = NetworkConfig {
+        node_key: Secret::new([77; 32]),
+        network: "main".parse().unwrap(),
+        listen: Vec::new(),
+        announce: Vec::new(),
+        server: true,
+    };
+    let hidden = Network::start(config, sender).await.unwrap();
+    let (first, mut alice) = (node("main", true).await, node("main", false).await);
+    let peers = vec![(first.network.host_id(), first.network.listen_addresses())];
+    hidden.output(NetworkOutput::Enter { peers });
+    alice.enters(&first).await;
+    let both = async {
+        while hidden.view().dht_peers == 0 || first.network.view().peers < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
+
+    assert!(alice.finds(RecordKey([7; 32])).await.is_empty());
+
+    assert_eq!((first.network.view().dht_peers, alice.network.view().dht_peers), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! `chat` as a person has it: through a pseudo-terminal, and as a pipe.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::fs::{File, OpenOptions};

@@ -1,5 +1,6 @@
 //! `bench` measures real nodes and says what it measured; how fast this machine is decides nothing.
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use cli_support::{bare, said};

@@ -1,6 +1,7 @@
 //! The node in the background, what a service manager is told, and the store while nobody works.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::io::{BufRead as _, BufReader};

@@ -1,5 +1,6 @@
 //! Executions that the protocol was made for, each played in the seeded world (PROTOCOL §12).
 
+#[path = "../sim_support/mod.rs"]
 mod sim_support;
 
 use godwit_protocol::endpoint::{Command, OutgoingText, Reply};

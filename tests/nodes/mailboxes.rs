@@ -1,6 +1,7 @@
 //! Three real nodes: a host keeps sealed mail, and neither its death nor its disk loses any.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use cli_support::node::Node;

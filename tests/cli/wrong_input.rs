@@ -1,5 +1,6 @@
 //! What bad input gets, as far as it needs no node: the number, the code, what to type next.
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 //! `GODWIT_KILLS=200 cargo test -p godwit --test faults` kills more often.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::collections::BTreeSet;

@@ -3,6 +3,7 @@
 //! `INSTA_UPDATE=always cargo test -p godwit --test cli_golden` writes the golden files anew.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::fmt::Write as _;

@@ -1,6 +1,7 @@
 //! Sixteen real nodes, twelve of them strangers: people are found without hints.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::process::Command;
@@ -83,6 +84,20 @@ fn a_link_without_hints_finds_a_person_whose_host_has_changed() {
     drop((strangers, new));
     alice.ok(&["send", "bob", "still here", "--wait", "delivered"]);
     bob.receives(&["found you", "still here"]);
+}
+
+#[test]
+fn the_only_host_of_two_people_is_enough_for_a_link_without_hints() {
+    let host = Node::new(&["init", "--host"]);
+    let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
+    use_host(&alice, &host);
+    use_host(&bob, &host);
+
+    let link = bare(&bob.link(&["id"]));
+    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+
+    bob.until("the request", |bob| bob.contact_state() == "pending");
+    host.until("the records of both", |host| dht(host, "held") == 4);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `run` as a process: the first line, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::io::{self, BufRead as _, BufReader, Write as _};

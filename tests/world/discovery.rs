@@ -1,6 +1,7 @@
 //! Found without hints in the seeded world: records in the DHT, honest holders and lying ones.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "../sim_support/mod.rs"]
 mod sim_support;
 
 use godwit_protocol::endpoint::{Command, EndpointStatus, Reply};

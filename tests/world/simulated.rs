@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![expect(clippy::indexing_slicing, reason = "the tests know how many nodes there are")]
 
+#[path = "../sim_support/mod.rs"]
 mod sim_support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! `init` through the binary: one step, killed at any moment, without an output that takes the words.
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::fs::{self, File};

@@ -1,5 +1,6 @@
 //! What needs no home: help, version, `errors`, `limits`; and outputs that nobody reads.
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::fs::File;

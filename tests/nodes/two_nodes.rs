@@ -1,5 +1,6 @@
 //! Two real nodes: texts arrive once and in order, whatever is killed when.
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! Many messages: none lost, none twice, in order, in bounded memory; whoever is slow slows nobody.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
+#[path = "../cli_support/mod.rs"]
 mod cli_support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
