@@ -46,6 +46,9 @@ fn a_first_contact_needs_nobody_to_be_up_at_the_same_time() {
             .lines()
             .any(|line| serde_json::from_str::<Value>(line).unwrap()["envelopes"] == 1)
     });
+    let reason =
+        |alice: &Node| alice.ok(&["contact", "show", "bob", "--json"]).json()["reason"].clone();
+    alice.until("its wait for an answer", |alice| reason(alice) == "awaiting_acceptance");
     alice.stop();
     bob.start();
     bob.until("the request", |bob| bob.contact_state() == "pending");
@@ -54,6 +57,7 @@ fn a_first_contact_needs_nobody_to_be_up_at_the_same_time() {
 
     bob.receives(&["while you were away"]);
     assert_eq!(alice.contact_state(), "accepted");
+    assert!(reason(&alice).is_null());
 }
 
 #[test]

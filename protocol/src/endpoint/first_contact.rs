@@ -14,7 +14,7 @@ use super::machine::{Cx, Endpoint};
 use super::outbox::NewLine;
 use super::receive::{Taken, saw, seen_key};
 use super::sessions::OpenFailure;
-use super::{Change, ContactState, Effect};
+use super::{Change, ContactState, Effect, Reason};
 use crate::content::{ContactRequest, Content, Kind, Profile, Reachability};
 use crate::envelope::{Bucket, Envelope, peek_key_id, seal, sealed_message_length, unseal};
 use crate::id::{AccountId, DeviceId, MessageId, SessionId};
@@ -166,6 +166,24 @@ impl Endpoint {
         self.save_contact(cx, account)?;
         let carried = Carried::FirstContact { sealed: ByteBuf::from(sealed) };
         self.queue(cx, device, NewLine::of(&content, carried))
+    }
+
+    /// What a contact's request waits for, once it is on its way; written only when it is another
+    /// thing than before.
+    pub(super) fn request_waits(
+        &mut self,
+        cx: &mut Cx<'_>,
+        device: DeviceId,
+        reason: Reason,
+    ) -> Result<(), RowsError> {
+        let Some(account) = self.owners.get(&device).copied() else { return Ok(()) };
+        let requested = |contact: &&mut ContactRow| contact.state == ContactState::Requested;
+        let contact = self.contacts.get_mut(&account).filter(requested);
+        let Some(contact) = contact.filter(|it| it.reason != Some(reason)) else { return Ok(()) };
+        contact.reason = Some(reason);
+        self.save_contact(cx, account)?;
+        self.changed(Change::Contact(account, Some(ContactState::Requested)));
+        Ok(())
     }
 
     pub(super) fn seal_first(

@@ -305,6 +305,9 @@ impl Endpoint {
         self.to_pump.insert(device);
         match carried {
             Carried::Message(key) => self.message_deposited(cx, key, host, deposited),
+            Carried::FirstContact { .. } => {
+                self.request_waits(cx, device, Reason::AwaitingAcceptance)
+            }
             _ => Ok(()),
         }
     }

@@ -106,6 +106,12 @@ impl Lane {
         self.lines.values().any(|row| matches!(row.carried, Carried::FirstContact { .. }))
     }
 
+    /// Whether a contact request is here that nobody has taken yet.
+    pub(in crate::endpoint) fn request_waits(&self) -> bool {
+        let mut waiting = self.waiting.iter().filter_map(|number| self.lines.get(number));
+        waiting.any(|row| matches!(row.carried, Carried::FirstContact { .. }))
+    }
+
     /// Whether something has waited too long for a receipt on a direct stream.
     pub(in crate::endpoint) fn is_late(&self, now: Millis) -> bool {
         let oldest = self.flying.values().next();

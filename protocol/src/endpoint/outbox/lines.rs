@@ -17,7 +17,7 @@ use crate::endpoint::hosts::Way;
 use crate::endpoint::links::{Asked, pages};
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::sessions::EncryptFailure;
-use crate::endpoint::{Change, MessageState, StepKind};
+use crate::endpoint::{Change, MessageState, Reason, StepKind};
 use crate::envelope::{Bucket, Envelope, revoke_hash, seal, sealed_message_length};
 use crate::id::{AccountId, DeviceId, MessageId, QueueId, SessionId};
 use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT, MAX_RECEIPT_IDS, RECEIPT_WAITS};
@@ -460,12 +460,14 @@ impl Endpoint {
         number: u64,
     ) -> Result<(), RowsError> {
         let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
-        if lane.lines.get(&number).is_some_and(|row| !row.receipted) {
+        let row = lane.lines.get(&number);
+        let first = row.is_some_and(|row| matches!(row.carried, Carried::FirstContact { .. }));
+        if row.is_some_and(|row| !row.receipted) {
             lane.remove(number);
             cx.rows.delete(&OUTBOX, &line_key(device, number));
         }
         self.to_pump.insert(device);
-        Ok(())
+        if first { self.request_waits(cx, device, Reason::AwaitingAcceptance) } else { Ok(()) }
     }
 
     /// A device has receipted messages.

@@ -48,6 +48,9 @@ impl Endpoint {
             for key in self.untold(device) {
                 self.note_dialled(cx, key, (host, reason))?;
             }
+            if self.lanes.get(&device).is_some_and(super::Lane::request_waits) {
+                self.request_waits(cx, device, reason)?;
+            }
         }
         Ok(())
     }

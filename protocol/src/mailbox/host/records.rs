@@ -21,7 +21,7 @@ use crate::session::Bundle;
 use crate::time::Millis;
 use crate::wire::frame::OwnerRole;
 
-/// How long a batch of puts is given before the next one leaves.
+/// In which time at most [`MAX_PUTS_AT_ONCE`] accounts' records leave.
 const PAUSE: Millis = Millis::from_secs(5);
 
 /// When the records of which account are put next.
@@ -29,7 +29,9 @@ const PAUSE: Millis = Millis::from_secs(5);
 pub(super) struct Puts {
     reachable: bool,
     due: BTreeMap<AccountId, Millis>,
-    not_before: Millis,
+    /// When the first ones of this pause left, and how many did since.
+    since: Millis,
+    left: usize,
 }
 
 impl Puts {
@@ -67,6 +69,25 @@ impl Puts {
         self.due.remove(&account);
     }
 
+    /// Those whose turn it is.
+    fn take(&mut self, now: Millis) -> Vec<AccountId> {
+        if self.left == 0 || now.saturating_sub(self.since) >= PAUSE {
+            (self.since, self.left) = (now, 0);
+        }
+        let room = MAX_PUTS_AT_ONCE.saturating_sub(self.left);
+        let due = self.due.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<AccountId> = due.map(|(account, _)| *account).take(room).collect();
+        self.left = self.left.saturating_add(due.len());
+        due
+    }
+
+    /// When that is next.
+    fn next(&self) -> Option<Millis> {
+        let due = self.due.values().min().copied()?;
+        let full = self.left >= MAX_PUTS_AT_ONCE;
+        Some(if full { due.max(self.since.saturating_add(PAUSE)) } else { due })
+    }
+
     /// Of those that are due, the first ones stay so.
     fn spread(&mut self, now: Millis, rng: &mut dyn CryptoRng) {
         let due = self.due.values_mut().filter(|at| **at <= now);
@@ -85,22 +106,13 @@ fn drawn(below: u64, rng: &mut dyn CryptoRng) -> Millis {
 impl HostMachine {
     /// Puts what is due; returns when that is next.
     pub(super) fn put_records(&mut self, hx: &mut Hx<'_>) -> Result<Option<Millis>, RowsError> {
-        let now = hx.now.since_start;
         if !self.puts.reachable {
             return Ok(None);
         }
-        if self.puts.not_before <= now {
-            let due = self.puts.due.iter().filter(|(_, at)| **at <= now);
-            let due: Vec<AccountId> =
-                due.map(|(account, _)| *account).take(MAX_PUTS_AT_ONCE).collect();
-            for account in &due {
-                self.put(hx, *account)?;
-            }
-            if !due.is_empty() {
-                self.puts.not_before = now.saturating_add(PAUSE);
-            }
+        for account in self.puts.take(hx.now.since_start) {
+            self.put(hx, account)?;
         }
-        Ok(self.puts.due.values().min().map(|next| (*next).max(self.puts.not_before)))
+        Ok(self.puts.next())
     }
 
     fn put(&mut self, hx: &mut Hx<'_>, account: AccountId) -> Result<(), RowsError> {
@@ -159,6 +171,23 @@ mod tests {
         assert!(puts.due.values().all(|at| (NOW..end).contains(at)));
         let late = NOW.saturating_add(Millis(PUT_AGAIN.0 / 2));
         assert!(puts.due.values().filter(|at| **at > late).count() > 20);
+    }
+
+    #[test]
+    fn a_few_never_wait_for_each_other_and_many_go_in_parts() {
+        let later = |seconds| NOW.saturating_add(Millis::from_secs(seconds));
+        let mut puts = Puts { due: [(account(0), NOW)].into(), ..Puts::default() };
+        assert_eq!(puts.take(NOW), [account(0)]);
+        puts.forget(account(0));
+
+        let many = (1..).take(MAX_PUTS_AT_ONCE).map(|number| (account(number), later(1)));
+        puts.due.extend(many);
+        let next = puts.take(later(1));
+        assert_eq!(next.len(), MAX_PUTS_AT_ONCE - 1, "no pause after one");
+        next.into_iter().for_each(|it| puts.forget(it));
+        assert_eq!(puts.next(), Some(later(5)));
+        assert!(puts.take(later(4)).is_empty());
+        assert_eq!(puts.take(later(5)).len(), 1);
     }
 
     #[test]
