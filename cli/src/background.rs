@@ -24,19 +24,28 @@ const END: Duration = Duration::from_secs(15);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What the running node of a home says of itself, as in its first line; `None` if none runs.
+/// What the running node of a home says of itself, as in its first line; `None` if none runs. One
+/// that starts is waited for until it is ready, one that stops until it is gone.
 pub(crate) async fn running(home: &Path) -> Result<Option<Value>, Failure> {
-    let mut node = match Node::connect(home).await {
-        Ok(node) => node,
-        Err(refusal) if refusal.code == Code::NotRunning => return Ok(None),
-        Err(refusal) => return Err(refusal.into()),
-    };
-    let status = node.status().await?;
-    let control = Home::socket_path(home)?;
-    Ok(Some(json!({
-        "event": "ready", "peer_id": status.get("peer_id"), "listen": status.get("listen"),
-        "control": control.display().to_string(),
-    })))
+    loop {
+        let status = match status(home).await {
+            Ok(status) => status,
+            Err(refusal) if refusal.code == Code::NotRunning => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        if !matches!(text::field(&status, "state").as_str(), "starting" | "stopping") {
+            let control = Home::socket_path(home)?;
+            return Ok(Some(json!({
+                "event": "ready", "peer_id": status.get("peer_id"), "listen": status.get("listen"),
+                "control": control.display().to_string(),
+            })));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn status(home: &Path) -> Result<Value, Refusal> {
+    Node::connect(home).await?.status().await
 }
 
 /// Starts a node that goes on when this process ends; returns its first line when it is ready. A
@@ -84,7 +93,7 @@ pub(crate) fn start(
 
 /// Ends the running node of a home and waits until the home is free.
 pub(crate) async fn end(home: &Path) -> Result<(), Failure> {
-    let status = Node::connect(home).await?.status().await?;
+    let status = status(home).await?;
     let pid = status.get("pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());
     let Some(pid) = pid.and_then(Pid::from_raw) else {
         return Err(

@@ -24,6 +24,7 @@ pub mod network;
 mod node;
 mod room;
 pub mod service;
+mod watch;
 
 pub use godwit_store::CheckReport;
 pub use node::{Handle, Node, check_store};

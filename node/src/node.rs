@@ -1,8 +1,6 @@
 //! The library's front door: a home becomes a running node.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use godwit_protocol::crypto::Signer;
 use godwit_protocol::endpoint::{Command, HostChoice, Input, Person};
@@ -19,19 +17,17 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{Admit, Config, Reachability};
-use crate::control::{self, Api, Events, Facts};
+use crate::control::{self, Api, Events, Facts, Phase, Serving};
 use crate::error::Error;
-use crate::home::{Card, OpenHome, Protection};
-use crate::listeners::{self, Told};
+use crate::home::{OpenHome, Protection};
+use crate::listeners::{self, Heard, Told};
 use crate::network::{Entrance, Network};
 use crate::room::Room;
 use crate::service::{Mailbox, Messenger, MessengerParts};
+use crate::watch;
 
 /// The hint for the cache of a host's store, in bytes: up to ten times as much is used.
 const HOST_CACHE_BYTES: u64 = 16 << 20;
-
-/// How long addresses are given to come to rest.
-const ADDRESSES_SETTLE: Duration = Duration::from_secs(1);
 
 /// A node that is not running yet.
 #[derive(Debug)]
@@ -43,9 +39,8 @@ pub struct Node {
 /// A running node. Dropping it ends the node without draining.
 pub struct Handle {
     home: Arc<OpenHome>,
-    socket: PathBuf,
     api: Arc<Api>,
-    serving: JoinHandle<()>,
+    serving: Serving,
     watching: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<Result<(), Error>>,
 }
@@ -57,7 +52,8 @@ impl Node {
         Self { home, config }
     }
 
-    /// Starts it: the store, the network, the machine, the local API.
+    /// Starts it: the store, the network, the machine; the local API says from the first moment how
+    /// far that is.
     ///
     /// # Errors
     /// [`Error`]: every case; then nothing runs.
@@ -67,107 +63,139 @@ impl Node {
             // Without an account there is nothing else to do.
             config.hosting = config.hosting.or(Some(Admit::Invited));
         }
-        let home = Arc::new(home);
-        let store = Arc::new(open_store(&home, &config)?);
-        let heard = listeners::start(&home, &config, &store).await?;
-        let network = heard.network;
+        let (home, config) = (Arc::new(home), Arc::new(config));
+        let chain = home.account.as_ref().map(|account| Chain::from_bytes(&account.chain));
+        let chain = chain.transpose().map_err(|error| Error::StoreDamaged(error.to_string()))?;
+        let facts = Arc::new(facts(&home, &config, chain.as_ref()));
+        let serving = Serving::open(&home.socket_path()?, Arc::clone(&facts))?;
+        let store = {
+            let (home, config) = (Arc::clone(&home), Arc::clone(&config));
+            Arc::new(aside(move || open_store(&home, &config)).await?)
+        };
+        serving.door.phase(Phase::Network);
+        let Heard { network, endpoint, host } = listeners::start(&home, &config, &store).await?;
         network.enter(entrances(&config), Entrance::Always);
-        let account = home.account.as_ref();
-        let chain = account.map(|account| Chain::from_bytes(&account.chain)).transpose();
-        let chain = chain.map_err(|error| Error::StoreDamaged(error.to_string()))?;
-        let facts = Facts {
-            account: chain.as_ref().map(|chain| account_text(&chain.account())),
-            device: account.map(|account| account.device.id().to_string()),
-            peer_id: peer_id_text(&network.host_id()),
-            protection: match home.protection() {
-                Protection::Passphrase => "passphrase",
-                Protection::File => "file",
-            },
-            network_name: config.network.clone(),
-        };
         let (end, ended) = mpsc::channel(2);
-        let messenger = match (account, &chain) {
-            (Some(account), Some(chain)) => {
-                let person = Person {
-                    account: chain.account(),
-                    device: account.device.clone(),
-                    chain: chain.clone(),
-                    name: account.name.clone(),
-                    host: network.host_id(),
-                    network: config.network.clone(),
-                    bootstrap: bootstrap(&config),
-                    is_public: config.reachability == Reachability::Public,
-                    life: config.life,
-                };
-                let on_link = keep_link(Arc::clone(&home));
-                let parts = MessengerParts {
-                    person,
-                    store: Arc::clone(&store),
-                    network: network.clone(),
-                    on_link,
-                };
-                let end = end.clone();
-                let messenger = Messenger::start(parts, move |it| drop(end.blocking_send(it)))?;
-                let messenger = Arc::new(messenger);
-                messenger.give(Input::Addresses(network.announced_addresses()));
-                if !config.hosts.is_empty() {
-                    let command = Command::UseHosts { hosts: choices(&config), k: None };
-                    messenger.give(Input::Command { request: 0, command });
-                }
-                let taking = Arc::clone(&messenger);
-                forward(heard.endpoint, move |input| taking.network(input))?;
-                Some(messenger)
-            }
-            _ => None,
-        };
-        let mailbox = match config.hosting {
-            Some(admit) => {
-                let setup = HostSetup {
-                    signer: Signer::from_seed(*home.node_key.expose()),
-                    network: config.network.clone(),
-                    admit: match admit {
-                        Admit::Open => Admission::Open,
-                        Admit::Invited => Admission::Invited,
-                    },
-                    owners: config.owners,
-                    bytes: config.bytes,
-                    stamp_bits: STAMP_BITS,
-                };
-                let parts = (Arc::clone(&store), network.clone());
-                let mailbox = Mailbox::start(setup, parts, move |it| drop(end.blocking_send(it)))?;
-                let mailbox = Arc::new(mailbox);
-                let taking = Arc::clone(&mailbox);
-                forward(heard.host, move |input| taking.network(input))?;
-                Some(mailbox)
-            }
+        let place = (&home, &config, &store, &network);
+        serving.door.phase(Phase::Account);
+        let messenger = match &chain {
+            Some(chain) => messenger(place, chain, (endpoint, end.clone())).await?,
             None => None,
         };
+        serving.door.phase(Phase::Mailboxes);
+        let mailbox = mailbox(place, (host, end)).await?;
         let room = Arc::new(Room::new(home.store_path(), config.floor));
-        let watching =
-            tokio::spawn(watch_space(Arc::clone(&room), messenger.clone(), mailbox.clone()));
-        let card = host_card(&home, &facts, mailbox.is_some());
+        let card = watch::host_card(&home, &facts, mailbox.is_some());
         if let Some(keep) = &card {
             keep(&network);
         }
-        let moving = tokio::spawn(watch_addresses(network.clone(), messenger.clone(), card));
-        let socket = home.socket_path()?;
+        let space = watch::space(Arc::clone(&room), messenger.clone(), mailbox.clone());
+        let moving = watch::addresses(network.clone(), messenger.clone(), card);
+        let watching = vec![tokio::spawn(space), tokio::spawn(moving)];
         let reader = store.reader();
         let clock = Clock::start();
         let own = chain.as_ref().map(Chain::account);
         let api =
             Api { own, chain, messenger, mailbox, store, reader, network, clock, facts, room };
         let api = Arc::new(api);
-        let serving = control::serve(&socket, Arc::clone(&api))?;
-        let watching = vec![watching, moving];
-        Ok(Handle { home, socket, api, serving, watching, ended })
+        serving.door.ready(Arc::clone(&api));
+        Ok(Handle { home, api, serving, watching, ended })
     }
+}
+
+type PlaceOf<'a> = (&'a Arc<OpenHome>, &'a Arc<Config>, &'a Arc<Store>, &'a Network);
+type End = mpsc::Sender<Result<(), Error>>;
+
+/// What a home says of its node before anything runs.
+fn facts(home: &OpenHome, config: &Config, chain: Option<&Chain>) -> Facts {
+    let account = home.account.as_ref();
+    Facts {
+        account: chain.map(|chain| account_text(&chain.account())),
+        device: account.map(|account| account.device.id().to_string()),
+        peer_id: peer_id_text(&home.host_id()),
+        protection: match home.protection() {
+            Protection::Passphrase => "passphrase",
+            Protection::File => "file",
+        },
+        network_name: config.network.clone(),
+    }
+}
+
+/// The person's part of the node, where there is an account.
+async fn messenger(
+    (home, config, store, network): PlaceOf<'_>,
+    chain: &Chain,
+    (told, end): (Told, End),
+) -> Result<Option<Arc<Messenger>>, Error> {
+    let Some(account) = &home.account else { return Ok(None) };
+    let person = Person {
+        account: chain.account(),
+        device: account.device.clone(),
+        chain: chain.clone(),
+        name: account.name.clone(),
+        host: network.host_id(),
+        network: config.network.clone(),
+        bootstrap: bootstrap(config),
+        is_public: config.reachability == Reachability::Public,
+        life: config.life,
+    };
+    let parts = MessengerParts {
+        person,
+        store: Arc::clone(store),
+        network: network.clone(),
+        on_link: watch::keep_link(Arc::clone(home)),
+    };
+    let started =
+        aside(move || Messenger::start(parts, move |it| drop(end.blocking_send(it)))).await?;
+    let messenger = Arc::new(started);
+    messenger.give(Input::Addresses(network.announced_addresses()));
+    if !config.hosts.is_empty() {
+        let command = Command::UseHosts { hosts: choices(config), k: None };
+        messenger.give(Input::Command { request: 0, command });
+    }
+    let taking = Arc::clone(&messenger);
+    forward(told, move |input| taking.network(input))?;
+    Ok(Some(messenger))
+}
+
+/// The host's part of the node, where it hosts.
+async fn mailbox(
+    (home, config, store, network): PlaceOf<'_>,
+    (told, end): (Told, End),
+) -> Result<Option<Arc<Mailbox>>, Error> {
+    let Some(admit) = config.hosting else { return Ok(None) };
+    let setup = HostSetup {
+        signer: Signer::from_seed(*home.node_key.expose()),
+        network: config.network.clone(),
+        admit: match admit {
+            Admit::Open => Admission::Open,
+            Admit::Invited => Admission::Invited,
+        },
+        owners: config.owners,
+        bytes: config.bytes,
+        stamp_bits: STAMP_BITS,
+    };
+    let parts = (Arc::clone(store), network.clone());
+    let ended = move |it| drop(end.blocking_send(it));
+    let mailbox = Arc::new(aside(move || Mailbox::start(setup, parts, ended)).await?);
+    let taking = Arc::clone(&mailbox);
+    forward(told, move |input| taking.network(input))?;
+    Ok(Some(mailbox))
+}
+
+/// Work that takes as long as the disk does, where it holds nobody up.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|fell| Error::Inner(format!("the start fell: {fell}")))?
 }
 
 impl Handle {
     /// The event that says that the node is there: peer id, real ports, control socket.
     #[must_use]
     pub fn ready(&self) -> Value {
-        control::ready(&self.api, &self.socket)
+        control::ready(&self.api, self.serving.socket())
     }
 
     /// What happens from now on.
@@ -189,8 +217,8 @@ impl Handle {
 
     /// Ends the node: no new requests, what was taken becomes durable, links are closed.
     pub async fn stop(self) {
-        let Self { home, socket, api, serving, watching, mut ended } = self;
-        serving.abort();
+        let Self { home, api, serving, watching, mut ended } = self;
+        serving.door.stopping();
         watching.iter().for_each(JoinHandle::abort);
         let mut threads = 0;
         if let Some(messenger) = &api.messenger {
@@ -207,7 +235,7 @@ impl Handle {
         }
         api.network.clone().shutdown().await;
         api.store.close();
-        let _ = std::fs::remove_file(&socket);
+        drop(serving);
         drop(home);
     }
 }
@@ -271,70 +299,6 @@ fn entrances(config: &Config) -> Vec<(HostId, Vec<Address>)> {
 
 fn bootstrap(config: &Config) -> Vec<(HostId, Address)> {
     config.bootstrap.iter().map(|peer| (peer.host, peer.address.clone())).collect()
-}
-
-/// Writes a new link to the card, for `id`; a card that cannot be written keeps the old one.
-fn keep_link(home: Arc<OpenHome>) -> Box<dyn Fn(&str) + Send> {
-    Box::new(move |link| {
-        let written = home
-            .read_card()
-            .and_then(|card| home.write_card(&Card { link: link.to_owned(), ..card }));
-        if written.is_err() {
-            tracing::warn!("the card of this home cannot be written");
-        }
-    })
-}
-
-type KeepCard = Box<dyn Fn(&Network) + Send>;
-
-/// What is done with the link of a host without an account: it stands on the card.
-fn host_card(home: &Arc<OpenHome>, facts: &Facts, hosts: bool) -> Option<KeepCard> {
-    let keep = (hosts && home.account.is_none()).then(|| keep_link(Arc::clone(home)))?;
-    let name = facts.network_name.clone();
-    Some(Box::new(move |network| keep(&control::host_link(network, &name).to_string())))
-}
-
-/// Tells everybody whom it concerns when this node is reached elsewhere: a cable, another network, a
-/// machine that had none when it started.
-async fn watch_addresses(
-    network: Network,
-    messenger: Option<Arc<Messenger>>,
-    card: Option<KeepCard>,
-) {
-    let mut listening = network.listening();
-    while listening.changed().await.is_ok() {
-        // Addresses come and go in groups.
-        tokio::time::sleep(ADDRESSES_SETTLE).await;
-        let _ = listening.borrow_and_update();
-        if let Some(keep) = &card {
-            keep(&network);
-        }
-        if let Some(messenger) = &messenger {
-            messenger.give(Input::Addresses(network.announced_addresses()));
-        }
-    }
-}
-
-/// Looks at the room on the disk every ten seconds; nothing new is taken below the floor.
-async fn watch_space(
-    room: Arc<Room>,
-    messenger: Option<Arc<Messenger>>,
-    mailbox: Option<Arc<Mailbox>>,
-) {
-    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(10));
-    let mut was_low = false;
-    loop {
-        ticks.tick().await;
-        if let (Some(low), Some(messenger)) = (room.changed(), &messenger) {
-            messenger.give(Input::Space { low });
-        }
-        if let (Some(low), Some(mailbox)) = (room.is_low_for_a_host(), &mailbox)
-            && low != was_low
-        {
-            was_low = low;
-            mailbox.space(low);
-        }
-    }
 }
 
 /// Carries what the network tells to a loop; a full loop slows the peers.

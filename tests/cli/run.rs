@@ -71,7 +71,7 @@ fn hears_term(pid: u32) -> bool {
 }
 
 #[test]
-fn a_signal_ends_a_start_that_hangs_on_its_disk() {
+fn a_start_that_hangs_on_its_disk_says_so_and_ends_by_a_signal() {
     let place = Place::with_account();
     let mut child = place.command().args(RUN).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -87,9 +87,18 @@ fn a_signal_ends_a_start_that_hangs_on_its_disk() {
     let mut child = place.command().args(RUN).stdout(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     until(&mut child, || hears_term(pid));
+    let status = || place.run(["status", "--json"]);
+    until(&mut child, || status().exit == Some(0));
+    let status = status().json();
+    assert_eq!((&status["state"], &status["pid"]), (&"starting".into(), &pid.into()));
+    assert_eq!(status["phase"]["name"], "store", "{status}");
+    assert!(place.run(["status"]).stdout.contains("starting: store, step 1 of 4, for "));
+    place.run(["contact", "list"]).is_refused("E_BUSY", 75);
+    place.run(["send", "bob", "hi"]).is_refused("E_BUSY", 75);
     let start = std::time::Instant::now();
     tell(&child, Signal::TERM);
 
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(start.elapsed() < std::time::Duration::from_secs(10));
+    place.run(["status"]).is_refused("E_NOT_RUNNING", 69);
 }

@@ -1,13 +1,13 @@
 //! The routes of the address book.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use godwit_protocol::endpoint::{Command, ContactView, Reply, query};
 
-use super::server::{Answer, Shared, ask, body, other, own};
+use super::door::Running;
+use super::server::{Answer, ask, body, other, own};
 use super::{Api, shapes};
 
 #[derive(Deserialize)]
@@ -30,50 +30,50 @@ struct Verify {
     matches: bool,
 }
 
-pub(super) async fn list(State(api): Shared) -> Answer {
+pub(super) async fn list(Running(api): Running) -> Answer {
     let all = query::contacts(&api.reader, own(&api)?)?;
     Ok(Json(all.iter().map(shapes::contact).collect()))
 }
 
-pub(super) async fn add(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn add(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Add { link, name } = body(value)?;
     changed(&api, Command::AddContact { link, name }).await
 }
 
-pub(super) async fn show(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn show(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Who { who, .. } = body(value)?;
     let view = query::contact(&api.reader, own(&api)?, &who)??;
     detailed(&api, &view)
 }
 
-pub(super) async fn accept(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn accept(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Who { who, name } = body(value)?;
     changed(&api, Command::Accept { who, name }).await
 }
 
-pub(super) async fn rename(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn rename(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Who { who, name } = body(value)?;
     let name = name.unwrap_or_default();
     changed(&api, Command::Rename { who, name }).await
 }
 
-pub(super) async fn remove(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn remove(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Who { who, .. } = body(value)?;
     ask(&api, Command::Remove { who }).await?;
     Ok(Json(json!({"state": "removed"})))
 }
 
-pub(super) async fn block(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn block(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Who { who, .. } = body(value)?;
     changed(&api, Command::Block { who }).await
 }
 
-pub(super) async fn unblock(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn unblock(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Who { who, .. } = body(value)?;
     changed(&api, Command::Unblock { who }).await
 }
 
-pub(super) async fn verify(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn verify(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Verify { who, matches } = body(value)?;
     if matches {
         ask(&api, Command::Verify { who: who.clone() }).await?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,14 +12,15 @@ use godwit_protocol::identity::{HostLink, peer_id_from_text};
 use godwit_protocol::mailbox::host::{Admission, HostCommand, HostReply};
 use godwit_protocol::time::Millis;
 
-use super::server::{Answer, Failure, Shared, ask, body, other};
+use super::door::Running;
+use super::server::{Answer, Failure, ask, body, other};
 use super::{Api, shapes};
 use crate::config::PeerAddress;
 
 /// The longest life of a host's invite.
 const MAX_INVITE: Millis = Millis::from_days(365);
 
-pub(super) async fn hosts(State(api): Shared) -> Answer {
+pub(super) async fn hosts(Running(api): Running) -> Answer {
     match ask(&api, Command::Status).await? {
         Reply::Status(status) => Ok(Json(shapes::hosts(&status.hosts, status.k))),
         _ => other(),
@@ -33,7 +33,7 @@ pub(super) struct Use {
     k: Option<u8>,
 }
 
-pub(super) async fn use_hosts(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn use_hosts(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Use { hosts, k } = body(value)?;
     let mut choices: Vec<HostChoice> = Vec::new();
     for text in &hosts {
@@ -69,7 +69,7 @@ pub(super) struct Peer {
     peer: String,
 }
 
-pub(super) async fn drop_host(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn drop_host(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Peer { peer } = body(value)?;
     let host = peer_id_from_text(&peer)
         .ok_or_else(|| Refusal::new(Code::Usage, "no peer id", "godwit mailbox list"))?;
@@ -83,7 +83,7 @@ fn listed(reply: Reply) -> Answer {
     }
 }
 
-pub(super) async fn invite_contact(State(api): Shared) -> Answer {
+pub(super) async fn invite_contact(Running(api): Running) -> Answer {
     match ask(&api, Command::Invite).await? {
         Reply::Invite(link, expires) => {
             Ok(Json(json!({"link": link, "expires": shapes::instant(expires)})))
@@ -126,7 +126,7 @@ pub(super) struct Invite {
     expires_ms: u64,
 }
 
-pub(super) async fn invite(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn invite(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Invite { uses, expires_ms } = body(value)?;
     let uses = u16::try_from(uses).ok().filter(|uses| *uses > 0).ok_or_else(|| {
         Refusal::new(Code::Usage, "a link is good for 1 to 65535 persons", "--uses N")
@@ -144,7 +144,7 @@ pub(super) async fn invite(State(api): Shared, Json(value): Json<Value>) -> Answ
     }
 }
 
-pub(super) async fn owners(State(api): Shared) -> Answer {
+pub(super) async fn owners(Running(api): Running) -> Answer {
     match ask_host(&api, HostCommand::Owners).await? {
         HostReply::Owners(owners) => Ok(Json(owners.iter().map(shapes::owner).collect())),
         _ => other(),
@@ -156,7 +156,7 @@ pub(super) struct Remove {
     owner: String,
 }
 
-pub(super) async fn remove(State(api): Shared, Json(value): Json<Value>) -> Answer {
+pub(super) async fn remove(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Remove { owner } = body(value)?;
     let owner: OwnerKey = owner
         .parse()

@@ -5,13 +5,12 @@
 
 mod client;
 mod contacts;
+mod door;
 mod events;
 mod hosting;
 mod server;
 mod shapes;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,16 +20,14 @@ use godwit_protocol::limits::MAX_HOST_ADDRESSES;
 use godwit_protocol::machine::Address;
 use godwit_store::{Reader, Store};
 use serde_json::Value;
-use tokio::net::UnixListener;
-use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::error::Error;
 use crate::network::Network;
 use crate::room::Room;
 use crate::service::{Mailbox, Messenger};
 
 pub use client::{Client, EventStream};
+pub(crate) use door::{Phase, Serving};
 pub use events::Events;
 
 /// What the routes stand on.
@@ -44,7 +41,7 @@ pub(crate) struct Api {
     pub(crate) reader: Reader,
     pub(crate) network: Network,
     pub(crate) clock: Clock,
-    pub(crate) facts: Facts,
+    pub(crate) facts: Arc<Facts>,
     pub(crate) room: Arc<Room>,
 }
 
@@ -55,22 +52,6 @@ pub(crate) struct Facts {
     pub(crate) peer_id: String,
     pub(crate) network_name: NetworkName,
     pub(crate) protection: &'static str,
-}
-
-/// Serves the API on a socket; a file that is there is stale, since the home's lock is ours.
-pub(crate) fn serve(socket: &Path, api: Arc<Api>) -> Result<JoinHandle<()>, Error> {
-    let io = |error: std::io::Error| Error::Io(format!("{}: {error}", socket.display()));
-    match fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket).map_err(io)?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(io)?;
-    let router = server::router(api);
-    Ok(tokio::spawn(async move {
-        // It ends with the node.
-        let _ = axum::serve(listener, router).await;
-    }))
 }
 
 /// The first event of a node.

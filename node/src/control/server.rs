@@ -30,6 +30,7 @@ use godwit_protocol::endpoint::{Code, Command, Input, OutgoingText, Refusal, Rep
 use godwit_protocol::id::{AccountId, MessageId};
 use godwit_protocol::rows::RowsError;
 
+use super::door::{Door, Running};
 use super::events::Events;
 use super::{Api, contacts, hosting, shapes};
 
@@ -40,7 +41,6 @@ const MAX_TEXTS: usize = 256;
 /// Messages in one answer; whoever wants more gets the first page of them, and asks on with `since`.
 const MAX_PAGE: usize = 1_000;
 
-pub(super) type Shared = State<Arc<Api>>;
 pub(super) type Answer = Result<Json<Value>, Failure>;
 
 /// A refusal as an HTTP answer.
@@ -71,7 +71,7 @@ impl IntoResponse for Failure {
     }
 }
 
-pub(super) fn router(api: Arc<Api>) -> Router {
+pub(super) fn router(door: Arc<Door>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/link", get(link))
@@ -95,7 +95,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/events", get(events))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
-        .with_state(api)
+        .with_state(door)
 }
 
 async fn unknown() -> Failure {
@@ -129,7 +129,11 @@ pub(super) fn body<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fa
     })
 }
 
-async fn status(State(api): Shared) -> Answer {
+async fn status(State(door): State<Arc<Door>>) -> Answer {
+    let api = match door.look() {
+        Ok(api) => api,
+        Err(status) => return Ok(Json(status)),
+    };
     let (store, view) = (api.store.stats().ok(), api.network.view());
     let mut value = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -172,7 +176,7 @@ async fn status(State(api): Shared) -> Answer {
     Ok(Json(value))
 }
 
-async fn link(State(api): Shared) -> Answer {
+async fn link(Running(api): Running) -> Answer {
     match ask(&api, Command::LinkHere).await? {
         Reply::Link(link) => Ok(Json(json!({"link": link}))),
         _ => other(),
@@ -200,7 +204,7 @@ fn parse_id(text: &str) -> Result<MessageId, Failure> {
     })
 }
 
-async fn send(State(api): Shared, Json(value): Json<Value>) -> Answer {
+async fn send(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let many = value.is_array();
     let texts: Vec<Outgoing> = if many { body(value)? } else { vec![body(value)?] };
     if texts.len() > MAX_TEXTS {
@@ -226,7 +230,7 @@ async fn send(State(api): Shared, Json(value): Json<Value>) -> Answer {
     }
 }
 
-async fn why(State(api): Shared, Path(id): Path<String>) -> Answer {
+async fn why(Running(api): Running, Path(id): Path<String>) -> Answer {
     let why = query::why(&api.reader, parse_id(&id)?)??;
     Ok(Json(shapes::why(&why)))
 }
@@ -242,7 +246,7 @@ struct Inbox {
     peek: bool,
 }
 
-async fn inbox(State(api): Shared, Json(value): Json<Value>) -> Answer {
+async fn inbox(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let wanted: Inbox = body(value)?;
     let with = match &wanted.with {
         Some(who) => Some(query::contact(&api.reader, own(&api)?, who)??.account),
@@ -276,7 +280,7 @@ async fn inbox(State(api): Shared, Json(value): Json<Value>) -> Answer {
 }
 
 async fn events(
-    State(api): Shared,
+    Running(api): Running,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
     let cursor = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());

@@ -250,7 +250,8 @@ impl Place {
     }
 }
 
-fn host_id(node_key: &Secret<32>) -> HostId {
+/// The name that a node key gives on the network.
+pub(super) fn host_id(node_key: &Secret<32>) -> HostId {
     HostId(Signer::from_seed(*node_key.expose()).verify_key().0)
 }
 

@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use godwit_protocol::crypto::Secret;
+use godwit_protocol::id::HostId;
 
 use super::card::write_card;
 use super::files::{mend_permissions, read_file};
+use super::init::host_id;
 use super::keystore::Keystore;
 use super::lock::HomeLock;
 use super::sealed::{self, Head, Label};
@@ -141,6 +143,12 @@ impl OpenHome {
     #[must_use]
     pub const fn protection(&self) -> Protection {
         self.protection
+    }
+
+    /// Who this node is on the network.
+    #[must_use]
+    pub fn host_id(&self) -> HostId {
+        host_id(&self.node_key)
     }
 
     /// The engine's folder; it may not exist yet.

@@ -32,7 +32,7 @@ fn render(status: &Value) -> String {
     let at = |path: &str| status.pointer(path).map(text::plain).unwrap_or_default();
     let mut pairs = vec![
         ("version", at("/version")),
-        ("state", at("/state")),
+        ("state", state(status)),
         ("account", at("/account")),
         ("device", at("/device")),
         ("peer", at("/peer_id")),
@@ -72,6 +72,20 @@ fn render(status: &Value) -> String {
         pairs.push(("warning", text::plain(warning)));
     }
     text::pairs(&pairs)
+}
+
+/// The state; of a start its phase as well, and how far it is.
+fn state(status: &Value) -> String {
+    let state = text::field(status, "state");
+    let Some(phase) = status.get("phase").filter(|phase| phase.is_object()) else { return state };
+    let part = |name| text::field(phase, name);
+    format!(
+        "{state}: {}, step {} of {}, for {}s",
+        part("name"),
+        part("step"),
+        part("steps"),
+        part("for_s")
+    )
 }
 
 #[cfg(test)]
