@@ -99,20 +99,14 @@ limits! {
     // Identity
     /// An entry of a sigchain; `add_device` with its counter-signature is 309 (PROTOCOL §6).
     MAX_ENTRY: usize = 320, "bytes";
-    /// A checkpoint entry of a sigchain (PROTOCOL §6).
-    MAX_CHECKPOINT: usize = 1_024, "bytes";
     /// A chain proof as it travels (PROTOCOL §6).
     MAX_PROOF: usize = 5_120, "bytes";
-    /// Entries since the newest checkpoint in a proof (PROTOCOL §3).
-    MAX_PROOF_ENTRIES: usize = 12, "entries";
     /// Active devices of one account (PROTOCOL §6).
     MAX_DEVICES: usize = 10, "devices";
     /// Mailbox hosts of one account (PROTOCOL §6).
     MAX_ACCOUNT_HOSTS: usize = 8, "hosts";
     /// Mailbox hosts of one device (PROTOCOL §6).
     MAX_DEVICE_HOSTS: usize = 4, "hosts";
-    /// Branches of one account's sigchain that are kept (PROTOCOL §2).
-    MAX_BRANCHES: usize = 8, "branches";
     /// A record in the DHT (PROTOCOL §3).
     MAX_RECORD: usize = 8 * 1_024 - 1, "bytes";
     /// How far ahead of the reader's clock a record's `seq` may lie (PROTOCOL §3).
@@ -236,8 +230,6 @@ limits! {
     MAX_ACK_IDS: usize = 512, "envelopes";
     /// Queues in one registration (a frame holds them).
     MAX_REGISTER: usize = 512, "queues";
-    /// Longest grant of a host (PROTOCOL §7).
-    MAX_GRANT: Millis = Millis::from_days(30), "ms";
     /// Grant of a host by default (PROTOCOL §7).
     DEFAULT_GRANT: Millis = Millis::from_days(14), "ms";
     /// Queues of one owner key (PROTOCOL §7).

@@ -13,7 +13,7 @@ use super::{
 use crate::content::{Kind, Text};
 use crate::id::{AccountId, DeviceId, MessageId};
 use crate::identity::ContactLink;
-use crate::limits::{MAX_TEXT, SESSION_GRACE};
+use crate::limits::{MAX_OUTBOX_LINES, MAX_TEXT, SESSION_GRACE};
 use crate::machine::Output;
 use crate::rows::RowsError;
 use crate::rows::message::{CONVERSATIONS, ConversationRow, MESSAGES, MessageKey, MessageRow};
@@ -102,6 +102,13 @@ impl Endpoint {
                 let message = "this id was used for another text";
                 Err(Refusal::new(Code::IdUsed, message, "leave --id out"))
             });
+        }
+        let full = |device: &DeviceId| {
+            self.lanes.get(device).is_some_and(|lane| lane.lines.len() >= MAX_OUTBOX_LINES)
+        };
+        if self.lanes_of(account).iter().any(full) {
+            let message = format!("{MAX_OUTBOX_LINES} messages wait for this contact already");
+            return Ok(Err(Refusal::new(Code::Full, message, "wait until some are delivered")));
         }
         let heads = load::<ConversationRow>(cx.rows, &CONVERSATIONS, conversation.as_bytes())?;
         let accepted =

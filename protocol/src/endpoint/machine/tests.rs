@@ -13,6 +13,8 @@ use crate::machine::{Opener, StreamKind};
 use crate::rows::memory::MemoryRows;
 use crate::time::UnixMillis;
 
+mod beyond;
+
 struct Node {
     seed: u8,
     machine: Endpoint,

@@ -3,7 +3,8 @@
 use super::*;
 use crate::limits::{
     MAX_ACK_IDS, MAX_CARD_RECORDS, MAX_CARDS_A_MINUTE, MAX_CONTACT_BYTES, MAX_CONTACT_ENVELOPE,
-    MAX_OWNER_INVITES, MAX_QUEUE_BYTES, MAX_REGISTER, MAX_STREAM_OWNERS,
+    MAX_FETCH_BYTES, MAX_INVITED_ENVELOPES, MAX_OWNER_BYTES, MAX_OWNER_INVITES, MAX_QUEUE_BYTES,
+    MAX_REGISTER, MAX_STAMP_BITS, MAX_STREAM_OWNERS, MAX_STREAM_QUEUES,
 };
 
 const REJECTED: Answer = Answer::Refused(Refused::Rejected);
@@ -141,4 +142,121 @@ fn an_owner_registers_no_more_invites_than_it_may() {
         assert_eq!(invite(&mut bench, number), Answer::Done);
     }
     assert_eq!(invite(&mut bench, MAX_OWNER_INVITES), Answer::Refused(Refused::Full));
+}
+
+/// The size of the largest envelope's bytes, and of all of it.
+const LARGE: usize = 65_536;
+const LARGE_ENVELOPE: u64 = 65_636;
+
+fn token(queue: QueueId) -> Request {
+    Request::Open { queue, key: OpenKey::Token(TOKEN) }
+}
+
+/// An owner with that many queues, and their names.
+fn queues(bench: &mut Bench, count: usize) -> (LinkId, OwnerKey, Vec<QueueId>) {
+    let (link, owner) = bench.owner(2, OwnerRole::Private);
+    let all = registrations(count);
+    let names = all.iter().map(|it| it.queue).collect();
+    for part in all.chunks(MAX_REGISTER) {
+        let register = Request::Register { owner, queues: part.to_vec() };
+        assert_eq!(bench.ask(link, register), Answer::Done);
+    }
+    (link, owner, names)
+}
+
+#[test]
+fn a_stream_opens_no_more_queues_than_it_may() {
+    let mut bench = Bench::new(Admission::Open);
+    // One queue stands already.
+    let (.., names) = queues(&mut bench, MAX_STREAM_QUEUES - 1);
+    bench.owner(3, OwnerRole::Public);
+    let link = bench.sender();
+
+    for name in names {
+        assert!(matches!(bench.ask(link, token(name)), Answer::Opened { .. }));
+    }
+    let answer = bench.ask(link, Request::Open { queue: CONTACT, key: OpenKey::Stamp });
+    assert!(matches!(answer, Answer::Refused(Refused::Busy { .. })), "{answer:?}");
+}
+
+#[test]
+fn an_owner_and_a_host_hold_no_more_bytes_than_they_may() {
+    let mut bench = Bench::new(Admission::Open);
+    let a_queue = MAX_QUEUE_BYTES / LARGE_ENVELOPE;
+    let most = MAX_OWNER_BYTES / LARGE_ENVELOPE;
+    let count = usize::try_from(most / a_queue + 1).unwrap();
+    let (.., names) = queues(&mut bench, count);
+    let link = bench.link();
+    let mut held = 0;
+    for name in &names {
+        assert!(matches!(bench.ask(link, token(*name)), Answer::Opened { .. }));
+        for number in 0..a_queue {
+            let frames = bench.batch(vec![Bench::deposit(link, &sized(*name, number, LARGE))]);
+            if frames == [Frame::Answer(1, Answer::Refused(Refused::Full))] {
+                assert_eq!(held, most);
+                continue;
+            }
+            held += 1;
+        }
+    }
+    assert_eq!(held, most);
+
+    // The host's own bound, with another owner's envelope.
+    let mut bench = Bench::new(Admission::Open);
+    bench.machine.setup.bytes = LARGE_ENVELOPE;
+    bench.owner(2, OwnerRole::Private);
+    let link = bench.sender();
+    let frames = bench.batch(vec![Bench::deposit(link, &sized(QUEUE, 1, LARGE))]);
+    assert!(matches!(frames[0], Frame::Answer(_, Answer::Deposited { .. })));
+    let frames = bench.batch(vec![Bench::deposit(link, &sized(QUEUE, 2, 2_048))]);
+    assert_eq!(frames, [Frame::Answer(1, Answer::Refused(Refused::Full))]);
+}
+
+#[test]
+fn a_fetch_pushes_no_more_bytes_than_it_may() {
+    let mut bench = Bench::new(Admission::Open);
+    let (link, owner) = bench.owner(2, OwnerRole::Private);
+    let sender = bench.sender();
+    for number in 0..32 {
+        bench.batch(vec![Bench::deposit(sender, &sized(QUEUE, number, LARGE))]);
+    }
+
+    let pushed = items(&bench.ask_all(link, Request::Fetch { owner, fence: None }));
+
+    let bytes: usize = pushed.iter().map(|it| it.to_bytes().len()).sum();
+    let one_more = MAX_FETCH_BYTES + usize::try_from(LARGE_ENVELOPE).unwrap();
+    assert!((MAX_FETCH_BYTES..one_more).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn invited_strangers_have_no_more_places_than_are_reserved() {
+    let mut bench = Bench::new(Admission::Open);
+    let (owner_link, owner) = bench.owner(2, OwnerRole::Public);
+    let expires = UnixMillis(START).saturating_add(Millis::from_days(3)).hours();
+    let link = bench.link();
+    let mut ask = |number: u8| {
+        let proof = host_proof(&[number; 16], &host());
+        let hash = host_proof_hash(&proof);
+        let invite = Request::Invite { owner, queue: CONTACT, hash, expires };
+        assert_eq!(bench.ask(owner_link, invite), Answer::Done);
+        let open = Request::Open { queue: CONTACT, key: OpenKey::Invite(proof) };
+        assert!(matches!(bench.ask(link, open), Answer::Opened { .. }));
+        bench.batch(vec![Bench::deposit(link, &envelope(CONTACT, u64::from(number)))])
+    };
+
+    let most = u8::try_from(MAX_INVITED_ENVELOPES).unwrap();
+    for number in 0..most {
+        assert!(matches!(ask(number)[0], Frame::Answer(_, Answer::Deposited { .. })), "{number}");
+    }
+    assert_eq!(ask(most), [Frame::Answer(1, Answer::Refused(Refused::Full))]);
+}
+
+#[test]
+fn no_stranger_is_asked_for_more_work_than_anybody_may_ask() {
+    let mut bench = Bench::new(Admission::Open);
+    bench.machine.counters.strangers = u32::MAX;
+
+    bench.link();
+
+    assert_eq!(bench.hello.unwrap().difficulty, MAX_STAMP_BITS);
 }
