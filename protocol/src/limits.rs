@@ -212,6 +212,12 @@ limits! {
     RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
     /// The longest wait before a failed dial is repeated (PROTOCOL §7).
     RETRY_LAST: Millis = Millis::from_secs(30), "ms";
+    /// Nodes that are heard in the same room and remembered (spec/streams.md, "Reach").
+    MAX_NEAR: usize = 256, "nodes";
+    /// Addresses that one question to dial back names (spec/streams.md, "Reach").
+    MAX_DIAL_BACKS: usize = 8, "addresses";
+    /// How often a node that is heard in the room is dialled before its time (spec/streams.md, "Reach").
+    NEAR_AGAIN: Millis = Millis::from_minutes(1), "ms";
     /// A receipt on a direct stream waits this long for others to go with it (decision 0005).
     RECEIPT_WAITS: Millis = Millis(5), "ms";
     /// The same envelope is receipted again at most once in this time (PROTOCOL §7).

@@ -138,6 +138,13 @@ pub enum NetworkInput {
         /// What for.
         kind: StreamKind,
     },
+    /// A node in the same room says that it is there; nothing proves it.
+    Near {
+        /// Who.
+        peer: HostId,
+        /// All addresses that it is known by; none: it has gone quiet.
+        addresses: Vec<Address>,
+    },
     /// Whether any node that holds records is known, this one included; not told before it is for the
     /// first time.
     Dht {
@@ -183,6 +190,18 @@ pub enum NetworkOutput {
         kind: StreamKind,
         /// Where to try, best first; may be empty if a connection is known to be there.
         addresses: Vec<Address>,
+        /// Connected peers that may lead there, if no address does.
+        relays: Vec<HostId>,
+    },
+    /// Be reached through a connected peer, as long as it is connected.
+    Reserve {
+        /// Through whom.
+        relay: HostId,
+    },
+    /// Let a connected peer be reached through this node, as long as it is connected.
+    Serve {
+        /// Who.
+        peer: HostId,
     },
     /// Be connected to one of these as soon as it can be: by them the network is entered.
     Enter {

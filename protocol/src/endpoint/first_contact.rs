@@ -411,6 +411,8 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let known: Option<Vec<Address>> = load(cx.rows, &HOME, ADDRESSES)?;
         self.addresses = addresses;
+        // Another network, or the same one again: whoever did not answer may answer now.
+        self.dials.retain(|_, dial| dial.is_under_way());
         // A public node's link names them.
         cx.out.push(Output::After(Effect::Link(self.contact_link().to_string())));
         if known.as_ref() == Some(&self.addresses) {

@@ -26,7 +26,7 @@ use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
 use crate::time::{ClockWatch, Millis, Time, UnixMillis};
 
-use super::links::{Dial, Link};
+use super::links::{Dial, Link, Near};
 use super::outbox::Lane;
 
 /// Whose node it is.
@@ -67,6 +67,7 @@ pub struct Endpoint {
     pub(super) lanes: BTreeMap<DeviceId, Lane>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) dials: BTreeMap<(HostId, StreamKind), Dial>,
+    pub(super) near: Near,
     pub(super) hosts: BTreeMap<HostId, OwnHostRow>,
     pub(super) host_states: BTreeMap<HostId, HostState>,
     pub(super) registered: BTreeMap<HostId, BTreeSet<QueueId>>,
@@ -157,6 +158,7 @@ impl Endpoint {
             lanes: BTreeMap::new(),
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
+            near: Near::new(),
             hosts: BTreeMap::new(),
             host_states: BTreeMap::new(),
             registered: BTreeMap::new(),
@@ -238,6 +240,10 @@ impl Endpoint {
             Input::Network(NetworkInput::Frame { link, bytes }) => self.frame(cx, link, &bytes),
             Input::Network(NetworkInput::DialFailed { peer, kind }) => {
                 self.dial_failed(cx, (peer, kind))
+            }
+            Input::Network(NetworkInput::Near { peer, addresses }) => {
+                self.heard_near(cx, peer, addresses);
+                Ok(())
             }
             Input::Network(NetworkInput::Dht { reachable }) => {
                 self.dht(cx, reachable);

@@ -24,6 +24,7 @@ mod bus;
 mod dht;
 mod journal;
 mod node;
+mod reach;
 mod tamper;
 mod world;
 

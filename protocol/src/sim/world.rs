@@ -9,6 +9,7 @@ use rand_core::{Rng, SeedableRng};
 use super::bus::{Bus, End};
 use super::journal::Disk;
 use super::node::{AnyEffect, AnyInput, Machine, NodeId, Role, SimNode};
+use super::reach::{Reach, Way};
 use super::tamper::Lies;
 use crate::endpoint::query::{self, InboxQuery};
 use crate::endpoint::{
@@ -51,7 +52,7 @@ pub(super) enum Event {
     Told(NetworkInput),
     Frame(LinkId, Vec<u8>),
     /// A dial arrives: its link opens at both ends, or fails.
-    Dial(HostId, StreamKind, bool),
+    Dial(HostId, StreamKind, Way),
     Up(LinkId, Opener),
     Down(LinkId),
 }
@@ -75,6 +76,7 @@ pub struct World {
     entries: std::collections::BTreeMap<u64, Entry>,
     pub(super) nodes: Vec<SimNode>,
     pub(super) bus: Bus,
+    pub(super) reach: Reach,
     pub(super) rng: ChaCha20Rng,
     requests: u64,
     /// How the network and the disks behave from now on.
@@ -96,6 +98,7 @@ impl World {
             entries: std::collections::BTreeMap::new(),
             nodes: Vec::new(),
             bus: Bus::default(),
+            reach: Reach::default(),
             rng: ChaCha20Rng::from_seed(bytes),
             requests: 0,
             weather: Weather::default(),
@@ -416,7 +419,7 @@ impl World {
                     self.network(node, NetworkInput::Frame { link, bytes });
                 }
             }
-            Event::Dial(peer, kind, any) => self.dial(node, peer, kind, any),
+            Event::Dial(peer, kind, way) => self.dial(node, peer, kind, &way),
             Event::Up(link, opener) => self.up(node, link, opener),
             Event::Down(link) => self.network(node, NetworkInput::LinkDown { link }),
         }
@@ -443,7 +446,7 @@ impl World {
         }
     }
 
-    fn network(&mut self, node: NodeId, input: NetworkInput) {
+    pub(super) fn network(&mut self, node: NodeId, input: NetworkInput) {
         if let Some(it) = self.nodes.get_mut(node.0) {
             it.network(input);
             self.turn_soon(node);
@@ -540,9 +543,11 @@ impl World {
             NetworkOutput::Find { key } => self.dht_find(node, key),
             // Who is not apart is entered already.
             NetworkOutput::Enter { .. } => {}
-            NetworkOutput::Dial { peer, kind, addresses } => {
-                let latency = self.weather.latency;
-                self.soon(node, latency, Event::Dial(peer, kind, !addresses.is_empty()));
+            NetworkOutput::Reserve { relay } => self.reserve(node, relay),
+            NetworkOutput::Serve { peer } => self.serve(node, peer),
+            NetworkOutput::Dial { peer, kind, addresses, relays } => {
+                let way = Way { addresses, relays };
+                self.soon(node, self.weather.latency, Event::Dial(peer, kind, way));
             }
         }
     }
@@ -578,7 +583,7 @@ impl World {
         }
     }
 
-    fn dial(&mut self, node: NodeId, peer: HostId, kind: StreamKind, any: bool) {
+    fn dial(&mut self, node: NodeId, peer: HostId, kind: StreamKind, way: &Way) {
         let fits = |it: &SimNode| match it.machine {
             Some(Machine::Person(_)) => kind == StreamKind::Direct,
             Some(Machine::Host(_)) => kind == StreamKind::Mailbox,
@@ -587,13 +592,14 @@ impl World {
         let mut there: Vec<NodeId> = Vec::new();
         for (number, it) in self.nodes.iter().enumerate() {
             let other = NodeId(number);
-            if it.host == peer && fits(it) && other != node && !self.bus.are_apart(node, other) {
+            let is_it = it.host == peer && fits(it) && other != node;
+            if is_it && !self.bus.are_apart(node, other) && self.leads(way, other) {
                 there.push(other);
             }
         }
         let which = self.draw(u64::try_from(there.len()).unwrap_or(1).max(1));
         let found = usize::try_from(which).ok().and_then(|which| there.get(which)).copied();
-        let Some(other) = found.filter(|_| any) else {
+        let Some(other) = found else {
             self.network(node, NetworkInput::DialFailed { peer, kind });
             return;
         };

@@ -8,7 +8,7 @@ use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::id::{HostId, OwnerKey, QueueId};
 use crate::limits::{MAX_REGISTER, SESSION_GRACE};
-use crate::machine::LinkId;
+use crate::machine::{LinkId, NetworkOutput};
 use crate::mailbox::{host_proof, host_proof_hash, prove_owner, token_hash};
 use crate::rows::RowsError;
 use crate::rows::home::{INVITES, InviteRow};
@@ -314,6 +314,9 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         if let Some(state) = self.links.get_mut(&link) {
             state.fetching.insert(role);
+        }
+        if role == OwnerRole::Private {
+            cx.now(NetworkOutput::Reserve { relay: host });
         }
         let Some(row) = self.hosts.get_mut(&host) else { return Ok(()) };
         let [public, private] = &mut row.seqs;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::deposits::{mail_key, places};
+use super::exchange::HostEffect;
 use super::machine::{HostMachine, Hx};
 use crate::envelope::Envelope;
 use crate::id::{EnvelopeId, OwnerKey};
 use crate::limits::{MAX_ACK_IDS, MAX_FETCH_BYTES, MAX_FETCH_ITEMS};
-use crate::machine::LinkId;
+use crate::machine::{LinkId, NetworkOutput, Output};
 use crate::mailbox::check_fence;
 use crate::rows::mailbox::{MailRow, trees};
 use crate::rows::typed::parse;
@@ -60,6 +61,11 @@ impl HostMachine {
         let (seq, known) = (row.seq, row.fence.clone());
         self.keep_fence(hx, owner, fence)?;
         let Some(link) = self.links.get_mut(&at.0) else { return Ok(()) };
+        if role == OwnerRole::Private {
+            // Whoever has its mail here may be reached through here as well.
+            let serve = NetworkOutput::Serve { peer: link.peer };
+            hx.out.push(Output::Now(HostEffect::Network(serve)));
+        }
         let fetching = Fetching { role, next: 0, out: BTreeMap::new(), bytes: 0, ended: false };
         link.fetching.insert(owner, fetching);
         hx.done(at, Answer::Fetching { seq, fence: known });

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::exchange::HostEffect;
 use super::fetches::Fetching;
 use super::machine::{HostMachine, Hx};
-use crate::id::{OwnerKey, QueueId};
+use crate::id::{HostId, OwnerKey, QueueId};
 use crate::limits::{MAX_CARDS_A_MINUTE, MAX_STAMP_BITS, MAX_STREAM_OWNERS, MAX_STREAM_QUEUES};
 use crate::machine::{LinkId, NetworkOutput, Output};
 use crate::rows::RowsError;
@@ -33,6 +33,7 @@ pub(super) struct Opened {
 /// An open stream.
 #[derive(Debug)]
 pub(super) struct HostLink {
+    pub(super) peer: HostId,
     pub(super) challenge: [u8; 32],
     pub(super) difficulty: u8,
     pub(super) proved: BTreeSet<OwnerKey>,
@@ -64,11 +65,12 @@ impl HostLink {
 }
 
 impl HostMachine {
-    pub(super) fn link_up(&mut self, hx: &mut Hx<'_>, link: LinkId) {
+    pub(super) fn link_up(&mut self, hx: &mut Hx<'_>, link: LinkId, peer: HostId) {
         let mut challenge = [0; 32];
         hx.rng.fill_bytes(&mut challenge);
         let difficulty = self.difficulty();
         let state = HostLink {
+            peer,
             challenge,
             difficulty,
             proved: BTreeSet::new(),

@@ -151,8 +151,8 @@ impl HostMachine {
     ) -> Result<(), RowsError> {
         let hx = &mut Hx { now, rng, rows, out };
         match input {
-            HostInput::Network(NetworkInput::LinkUp { link, .. }) => {
-                self.link_up(hx, link);
+            HostInput::Network(NetworkInput::LinkUp { link, peer, .. }) => {
+                self.link_up(hx, link, peer);
                 Ok(())
             }
             HostInput::Network(NetworkInput::LinkDown { link }) => {
@@ -166,6 +166,7 @@ impl HostMachine {
             }
             HostInput::Network(
                 NetworkInput::DialFailed { .. }
+                | NetworkInput::Near { .. }
                 | NetworkInput::Found { .. }
                 | NetworkInput::Stored { .. },
             )
