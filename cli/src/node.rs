@@ -47,6 +47,11 @@ impl Node {
         self.client.get("/v1/link").await
     }
 
+    /// Lets others say whether they reach this node.
+    pub(crate) async fn reach(&mut self) -> Answer {
+        self.client.post("/v1/reach", &json!({})).await
+    }
+
     pub(crate) async fn contacts(&mut self) -> Result<Vec<Value>, Refusal> {
         self.client.get("/v1/contacts").await.map(into_list)
     }

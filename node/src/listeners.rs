@@ -8,10 +8,10 @@ use godwit_protocol::rows::typed::load;
 use godwit_store::Store;
 use tokio::sync::mpsc;
 
-use crate::config::{Config, Reachability};
+use crate::config::{Config, Profile, Reachability};
 use crate::error::Error;
 use crate::home::OpenHome;
-use crate::network::{Network, NetworkConfig, NetworkError, Sinks};
+use crate::network::{Network, NetworkConfig, NetworkError, Services, Sinks, is_loopback};
 
 /// What the network may tell before the loop takes it.
 const NETWORK_QUEUE: usize = 256;
@@ -59,12 +59,20 @@ async fn listen_at(
         endpoint: home.account.as_ref().map(|_| to_endpoint),
         host: config.hosting.map(|_| to_host),
     };
+    let light = config.profile == Profile::Light;
+    let services = Services {
+        server: (config.hosting.is_some() || config.reachability == Reachability::Public) && !light,
+        relays: config.hosting.is_some() && !light,
+        // Nobody is in the room of a node that listens to its own machine alone.
+        mdns: config.mdns && !listen.iter().all(is_loopback),
+        light,
+    };
     let settings = NetworkConfig {
         node_key: home.node_key.clone(),
         network: config.network.clone(),
         listen,
         announce: config.announce.clone(),
-        server: config.hosting.is_some() || config.reachability == Reachability::Public,
+        services,
     };
     Ok(Heard { network: Network::start(settings, sinks).await?, endpoint, host })
 }

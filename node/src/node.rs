@@ -1,6 +1,7 @@
 //! The library's front door: a home becomes a running node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use godwit_protocol::crypto::Signer;
 use godwit_protocol::endpoint::{Command, HostChoice, Input, Person};
@@ -8,7 +9,7 @@ use godwit_protocol::id::HostId;
 use godwit_protocol::identity::{Chain, HostLink, account_text, peer_id_text};
 use godwit_protocol::limits::STAMP_BITS;
 use godwit_protocol::machine::{Address, NetworkInput};
-use godwit_protocol::mailbox::host::{Admission, HostSetup};
+use godwit_protocol::mailbox::host::{Admission, HostCommand, HostSetup};
 use godwit_protocol::rows;
 use godwit_store::{CheckReport, DataKey, OpenError, Options, Place, Store};
 use serde_json::Value;
@@ -91,7 +92,10 @@ impl Node {
         }
         let space = watch::space(Arc::clone(&room), messenger.clone(), mailbox.clone());
         let moving = watch::addresses(network.clone(), messenger.clone(), card);
-        let watching = vec![tokio::spawn(space), tokio::spawn(moving)];
+        let mut watching = vec![tokio::spawn(space), tokio::spawn(moving)];
+        if network.announces() || config.hosting.is_some() {
+            watching.push(tokio::spawn(watch::reach(network.clone())));
+        }
         let reader = store.reader();
         let clock = Clock::start();
         let own = chain.as_ref().map(Chain::account);
@@ -205,6 +209,24 @@ impl Handle {
     pub fn events(&self) -> Result<Events, Error> {
         Events::new(Arc::clone(&self.api), None)
             .map_err(|error| Error::StoreDamaged(error.to_string()))
+    }
+
+    /// Whether every part of the node answers within `patience`: what a watchdog asks.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        let person = async {
+            match &self.api.messenger {
+                Some(messenger) => messenger.ask(Command::Status).await.is_ok(),
+                None => true,
+            }
+        };
+        let host = async {
+            match &self.api.mailbox {
+                Some(mailbox) => mailbox.ask(HostCommand::Status).await.is_ok(),
+                None => true,
+            }
+        };
+        let both = async { person.await && host.await };
+        tokio::time::timeout(patience, both).await.unwrap_or(false)
     }
 
     /// Waits until the node ends by itself, and says why.

@@ -13,6 +13,10 @@ use crate::service::{Mailbox, Messenger};
 
 /// How long addresses are given to come to rest.
 const ADDRESSES_SETTLE: Duration = Duration::from_secs(1);
+/// How long after a start, or a change, this node asks whether it is reached; and again.
+const PROVE_FIRST: Duration = Duration::from_secs(20);
+const PROVE_AGAIN: Duration = Duration::from_secs(3_600);
+const PROVE_LATER: Duration = Duration::from_secs(6 * 3_600);
 /// How often the room on the disk is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -54,6 +58,38 @@ pub(crate) async fn addresses(
         }
         if let Some(messenger) = &messenger {
             messenger.give(Input::Addresses(network.announced_addresses()));
+        }
+    }
+}
+
+/// Asks others whether this node is reached where it says that it is: soon after a start, when its
+/// addresses have changed, by the hour as long as somebody says no, else four times a day.
+pub(crate) async fn reach(network: Network) {
+    let mut listening = network.listening();
+    let mut wait = PROVE_FIRST;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = listening.changed() => match changed {
+                Ok(()) => {
+                    wait = PROVE_FIRST;
+                    continue;
+                }
+                Err(_) => return,
+            }
+        }
+        let proofs = network.prove(network.claimed_addresses()).await;
+        wait = if proofs.iter().all(|proof| proof.reached == Some(true)) {
+            PROVE_LATER
+        } else if proofs.iter().any(|proof| proof.reached.is_some()) {
+            PROVE_AGAIN
+        } else {
+            PROVE_FIRST.max(wait.saturating_mul(2)).min(PROVE_AGAIN)
+        };
+        if proofs.iter().any(|proof| proof.reached == Some(false)) {
+            tracing::warn!(
+                "nobody answers at an address that this node tells: godwit doctor --reach"
+            );
         }
     }
 }

@@ -94,6 +94,38 @@ fn a_service_manager_is_told_when_the_node_is_ready_and_when_it_stops() {
 }
 
 #[test]
+fn a_watchdog_hears_from_a_node_that_answers_and_nothing_from_one_that_does_not() {
+    let place = Place::with_account();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let heard = UnixDatagram::bind(&path).unwrap();
+    let mut command = std::process::Command::new("sh");
+    let run = "WATCHDOG_PID=$$ exec \"$0\" run --listen /ip4/127.0.0.1/tcp/0";
+    command.args(["-c", run]).arg(place.command().get_program());
+    command.env("GODWIT_HOME", place.home()).env("NOTIFY_SOCKET", &path);
+    command.env("WATCHDOG_USEC", "400000").stdout(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let told = |patience: Duration| {
+        heard.set_read_timeout(Some(patience)).unwrap();
+        let mut bytes = [0; 256];
+        let length = heard.recv(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes[..length]).trim().to_owned())
+    };
+
+    let long = Duration::from_secs(60);
+    let said: Vec<Option<String>> = (0..4).map(|_| told(long)).collect();
+    let said: Vec<&str> = said.iter().map(|it| it.as_deref().unwrap()).collect();
+    assert_eq!(said, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    tell(&child, Signal::STOP);
+    // What was said before it stood still.
+    while told(Duration::from_secs(1)).is_some() {}
+    tell(&child, Signal::CONT);
+    assert_eq!(told(long).as_deref(), Some("WATCHDOG=1"));
+    tell(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_store_is_checked_while_nobody_works_in_it_and_a_flipped_bit_is_found() {
     let mut node = Node::person("Alice");
     node.place.run(["store", "check"]).is_refused("E_HOME_IN_USE", 1);

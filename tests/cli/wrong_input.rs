@@ -60,7 +60,6 @@ fn what_is_not_built_does_not_exist() {
         "group list",
         "device list",
         "backup create x",
-        "doctor --reach",
         "doctor --keep-this-home",
         "init --restore",
         "store check --repair",

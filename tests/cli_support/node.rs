@@ -15,6 +15,8 @@ pub(crate) struct Node {
     pub(crate) child: Option<Child>,
     /// Where it listens, at every start.
     pub(crate) listens: String,
+    /// In which network namespace it lives.
+    space: Option<String>,
 }
 
 impl Node {
@@ -26,7 +28,12 @@ impl Node {
     /// The same in a place that is there.
     pub(crate) fn in_place(place: Place, init: &[&str]) -> Self {
         assert_eq!(place.run(init).exit, Some(0));
-        let mut node = Self { place, child: None, listens: "/ip4/127.0.0.1/tcp/0".to_owned() };
+        Self::listening(place, "/ip4/127.0.0.1/tcp/0")
+    }
+
+    /// A home that is there, started; it listens there at every start.
+    pub(crate) fn listening(place: Place, at: &str) -> Self {
+        let mut node = Self { place, child: None, listens: at.to_owned(), space: None };
         node.start();
         node
     }
@@ -36,9 +43,7 @@ impl Node {
         let place = Place::empty();
         assert_eq!(place.run(init).exit, Some(0));
         place.configure(config);
-        let mut node = Self { place, child: None, listens: "/ip4/127.0.0.1/tcp/0".to_owned() };
-        node.start();
-        node
+        Self::listening(place, "/ip4/127.0.0.1/tcp/0")
     }
 
     /// The same in a network namespace, listening wherever a node does by default.
@@ -46,13 +51,20 @@ impl Node {
         let place = Place::empty();
         assert_eq!(place.run(init).exit, Some(0));
         place.configure(config);
-        let mut node = Self { place, child: None, listens: String::new() };
-        let godwit = node.place.command();
-        let mut command = std::process::Command::new("ip");
-        command.args(["netns", "exec", namespace]).arg(godwit.get_program());
-        command.env("GODWIT_HOME", node.place.home()).args(["run", "--json"]);
-        node.spawn(command);
+        let space = Some(namespace.to_owned());
+        let mut node = Self { place, child: None, listens: String::new(), space };
+        node.start_again();
         node
+    }
+
+    /// Starts it in its network namespace, where it listens by default.
+    pub(crate) fn start_again(&mut self) {
+        let godwit = self.place.command();
+        let mut command = std::process::Command::new("ip");
+        let space = self.space.as_deref().unwrap();
+        command.args(["netns", "exec", space]).arg(godwit.get_program());
+        command.env("GODWIT_HOME", self.place.home()).args(["run", "--json"]);
+        self.spawn(command);
     }
 
     /// A person's node.
@@ -64,6 +76,16 @@ impl Node {
     pub(crate) fn start(&mut self) {
         let mut command = self.place.command();
         command.args(["run", "--json", "--listen", &self.listens]);
+        self.spawn(command);
+    }
+
+    /// Starts it where it was, with so many descriptors and no more.
+    pub(crate) fn start_with_descriptors(&mut self, count: u32) {
+        let godwit = self.place.command();
+        let run = format!("ulimit -n {count}; exec \"$0\" run --json --listen \"$1\"");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &run]).arg(godwit.get_program()).arg(&self.listens);
+        command.env("GODWIT_HOME", self.place.home());
         self.spawn(command);
     }
 

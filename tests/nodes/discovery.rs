@@ -105,10 +105,7 @@ fn quic_over_ipv6_is_enough() {
     let node = |name: &str| {
         let place = Place::empty();
         assert_eq!(place.run(["init", "--no-passphrase", "--name", name]).exit, Some(0));
-        let listens = "/ip6/::1/udp/0/quic-v1".to_owned();
-        let mut node = Node { place, child: None, listens };
-        node.start();
-        node
+        Node::listening(place, "/ip6/::1/udp/0/quic-v1")
     };
     let (alice, bob) = cli_support::node::befriended(node("Alice"), node("Bob"));
 

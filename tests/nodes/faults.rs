@@ -8,6 +8,7 @@ mod cli_support;
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -293,4 +294,21 @@ fn a_recipient_that_is_killed_before_it_receipts_has_it_once() {
         .collect();
     bob.receives(&expected);
     alice.ok(&["send", "bob", "end", "--wait", "delivered", "--timeout", "90s"]);
+}
+
+#[test]
+fn strangers_take_no_descriptor_that_the_node_and_its_friends_need() {
+    let (alice, mut bob) = friends();
+    bob.stop();
+    bob.start_with_descriptors(200);
+    let port: u16 = bob.listens.rsplit('/').next().unwrap().parse().unwrap();
+    let knock = || TcpStream::connect(("127.0.0.1", port)).ok();
+    let strangers: Vec<Option<TcpStream>> = (0..600).map(|_| knock()).collect();
+    assert!(strangers.iter().flatten().count() > 200, "more than it has descriptors");
+
+    alice.ok(&["send", "bob", "through the crowd", "--wait", "delivered"]);
+
+    bob.receives(&["first", "through the crowd"]);
+    let of = format!("/proc/{}/fd", bob.child.as_ref().unwrap().id());
+    assert!(std::fs::read_dir(of).unwrap().count() < 200);
 }

@@ -22,7 +22,7 @@ use godwit_store::{Bare, BareWrite};
 
 use super::BenchError;
 use crate::clock::{Clock, system_rng};
-use crate::network::{Network, NetworkConfig};
+use crate::network::{Network, NetworkConfig, Services};
 
 /// Bytes of an envelope's contents: the smallest bucket, which holds a text of 1 KiB.
 const CONTENTS: usize = 2_048;
@@ -110,7 +110,7 @@ impl Peer {
             network: network.clone(),
             listen: Vec::new(),
             announce: Vec::new(),
-            server: false,
+            services: Services::default(),
         };
         let network = Network::start(config, sender).await.map_err(BenchError::of)?;
         Ok(Self { network, inputs, senders: HashMap::new() })
@@ -124,7 +124,12 @@ impl Peer {
     /// A new stream to the host, and its challenge.
     async fn dial(&mut self, link: &HostLink) -> Result<(LinkId, [u8; 32]), BenchError> {
         let (peer, addresses) = (link.host, link.addresses.clone());
-        self.network.output(NetworkOutput::Dial { peer, kind: StreamKind::Mailbox, addresses });
+        self.network.output(NetworkOutput::Dial {
+            peer,
+            kind: StreamKind::Mailbox,
+            addresses,
+            relays: Vec::new(),
+        });
         loop {
             match self.next().await? {
                 NetworkInput::Frame { link, bytes } => match Frame::decode(&bytes) {

@@ -42,6 +42,18 @@ pub fn document(config: &Config) -> String {
         "reachability",
         Some(quoted(&config.reachability.as_str())),
     );
+    key(
+        out,
+        "\"full\", or \"light\": holds no records, relays nobody, keeps few links",
+        "profile",
+        Some(quoted(&config.profile.as_str())),
+    );
+    key(
+        out,
+        "be heard in the local network, and hear contacts there (mDNS)",
+        "mdns",
+        Some(config.mdns.to_string()),
+    );
     section(out, "messages");
     key(
         out,
@@ -112,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_documented_reads_back_as_the_same() {
-        let own = "[node]\nnetwork = \"alps\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nreachability = \"public\"\n[messages]\nlife = \"2h\"\n\
+        let own = "[node]\nnetwork = \"alps\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nreachability = \"public\"\nprofile = \"light\"\nmdns = false\n[messages]\nlife = \"2h\"\n\
                    [host]\nadmit = \"open\"\nowners = 3\nbytes = \"1MiB\"\n[store]\ncache = \"8MiB\"\nfloor = \"1GiB\"\n";
         for config in [Config::default(), parse(own).unwrap()] {
             let text = document(&config);

@@ -9,7 +9,7 @@ use godwit_protocol::limits::{MAX_MESSAGE_LIFE, MIN_MESSAGE_LIFE};
 use godwit_protocol::time::Millis;
 
 use super::{
-    Admit, Config, PeerAddress, Reachability, parse_address, parse_duration, parse_listen,
+    Admit, Config, PeerAddress, Profile, Reachability, parse_address, parse_duration, parse_listen,
     parse_size,
 };
 use crate::home::Costs;
@@ -55,6 +55,8 @@ struct Node {
     announce: Vec<Spanned<String>>,
     bootstrap: Vec<Spanned<String>>,
     reachability: Option<Spanned<String>>,
+    profile: Option<Spanned<String>>,
+    mdns: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -112,6 +114,11 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
         let read = |text: &str| Reachability::parse(text).ok_or("one of contacts, public");
         config.reachability = reader.read("reachability", word, read)?;
     }
+    if let Some(word) = &file.node.profile {
+        let read = |text: &str| Profile::parse(text).ok_or("one of full, light");
+        config.profile = reader.read("profile", word, read)?;
+    }
+    config.mdns = file.node.mdns.unwrap_or(config.mdns);
     config.hosts = reader.list("hosts", &file.mailbox.hosts, |text| text.parse::<HostLink>())?;
     if let Some(life) = &file.messages.life {
         config.life = reader.read("life", life, message_life)?;

@@ -78,6 +78,33 @@ impl Reachability {
     }
 }
 
+/// What a node does for others, and what it may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// All that its role asks for.
+    #[default]
+    Full,
+    /// As little as its owner needs: it holds no records, relays nobody, keeps few links.
+    Light,
+}
+
+impl Profile {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Light => "light",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Full, Self::Light].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
 /// How a node is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -91,6 +118,10 @@ pub struct Config {
     pub bootstrap: Vec<PeerAddress>,
     /// To whom it says where it is.
     pub reachability: Reachability,
+    /// What it does for others.
+    pub profile: Profile,
+    /// Whether it says in its room that it is there, and hears who else is.
+    pub mdns: bool,
     /// Hosts that `join` wrote down; used from the next start on.
     pub hosts: Vec<HostLink>,
     /// How long a message lives, from 1 h to 30 d.
@@ -117,6 +148,8 @@ impl Default for Config {
             announce: Vec::new(),
             bootstrap: Vec::new(),
             reachability: Reachability::default(),
+            profile: Profile::default(),
+            mdns: true,
             hosts: Vec::new(),
             life: limits::MESSAGE_LIFE,
             hosting: None,

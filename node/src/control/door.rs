@@ -156,6 +156,7 @@ impl Door {
             "external": [],
             "peers": 0,
             "dht": null,
+            "reach": null,
             "hosts": [],
             "k": null,
             "outbox": null,

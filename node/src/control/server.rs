@@ -3,6 +3,7 @@
 //! | route | brings |
 //! |---|---|
 //! | `GET /v1/status`, `/v1/link` | what the node is doing; the own link with present addresses |
+//! | `POST /v1/reach` | others are asked whether they reach this node |
 //! | `GET`, `POST /v1/contacts` | the address book |
 //! | `POST /v1/contacts/show`, `…/accept …/rename …/remove …/block …/unblock …/verify` | one contact |
 //! | `POST /v1/contacts/invite` | a link for one stranger |
@@ -75,6 +76,7 @@ pub(super) fn router(door: Arc<Door>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/link", get(link))
+        .route("/v1/reach", post(reach))
         .route("/v1/contacts", get(contacts::list).post(contacts::add))
         .route("/v1/contacts/show", post(contacts::show))
         .route("/v1/contacts/accept", post(contacts::accept))
@@ -135,6 +137,9 @@ async fn status(State(door): State<Arc<Door>>) -> Answer {
         Err(status) => return Ok(Json(status)),
     };
     let (store, view) = (api.store.stats().ok(), api.network.view());
+    let proofs = api.network.proofs();
+    let unreached = proofs.iter().any(|proof| proof.reached == Some(false));
+    let warnings: Vec<String> = unreached.then(|| "announce".to_owned()).into_iter().collect();
     let mut value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "state": "running",
@@ -145,9 +150,13 @@ async fn status(State(door): State<Arc<Door>>) -> Answer {
         "network": api.facts.network_name.to_string(),
         "listen": super::texts(&api.network.listen_addresses()),
         "announced": super::texts(&api.network.announced_addresses()),
-        "external": [],
+        "external": shapes::proved(&proofs, true),
         "peers": view.peers,
         "dht": shapes::dht(&view, 0),
+        "reach": {
+            "relays": view.relays, "relayed": view.relayed,
+            "unreached": shapes::proved(&proofs, false),
+        },
         "hosts": [],
         "k": null,
         "outbox": null,
@@ -155,7 +164,7 @@ async fn status(State(door): State<Arc<Door>>) -> Answer {
         "keystore": {"protection": api.facts.protection},
         "store": {"engine": "sled", "bytes": store.map(|stats| stats.bytes)},
         "faults": null,
-        "warnings": [],
+        "warnings": warnings,
         "uptime_s": api.clock.since_start().0 / 1_000,
     });
     if api.messenger.is_some() {
@@ -167,13 +176,22 @@ async fn status(State(door): State<Arc<Door>>) -> Answer {
             ("outbox", shapes::outbox(&status)),
             ("faults", shapes::faults(&status)),
             ("state", json!(if status.stood_down { "stood_down" } else { "running" })),
-            ("warnings", json!(status.warnings)),
+            ("warnings", json!([status.warnings, warnings].concat())),
         ];
         if let Some(object) = value.as_object_mut() {
             object.extend(more.map(|(key, value): (&str, Value)| (key.to_owned(), value)));
         }
     }
     Ok(Json(value))
+}
+
+/// Asks others now whether this node is reached where it says that it is.
+async fn reach(Running(api): Running) -> Answer {
+    let proofs = api.network.prove(api.network.claimed_addresses()).await;
+    Ok(Json(json!({
+        "addresses": proofs.iter().map(shapes::proof).collect::<Vec<_>>(),
+        "relays": api.network.view().relays,
+    })))
 }
 
 async fn link(Running(api): Running) -> Answer {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::network::View;
+use crate::network::{Proof, View};
 
 /// RFC 3339 in UTC with milliseconds; null outside the years that it has.
 pub(super) fn instant(at: UnixMillis) -> Value {
@@ -126,6 +126,23 @@ pub(super) fn owner(view: &OwnerView) -> Value {
         "bytes": view.bytes,
         "last_seen": instant(view.last_seen.start()),
     })
+}
+
+/// Addresses at which this node was reached, or was not.
+pub(super) fn proved(proofs: &[Proof], reached: bool) -> Vec<String> {
+    let proved = proofs.iter().filter(|proof| proof.reached == Some(reached));
+    proved.map(|proof| proof.address.to_string()).collect()
+}
+
+/// What came of one address.
+pub(super) fn proof(proof: &Proof) -> Value {
+    let state = match proof.reached {
+        Some(true) => "reached",
+        Some(false) => "unreached",
+        None => "unknown",
+    };
+    let by = proof.by.as_ref().map(peer_id_text);
+    json!({"address": proof.address.to_string(), "state": state, "by": by})
 }
 
 pub(super) fn dht(view: &View, found_at_strangers: u64) -> Value {

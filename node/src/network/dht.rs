@@ -24,7 +24,6 @@ use godwit_protocol::machine::NetworkInput;
 use godwit_protocol::record::{Holder, Published};
 
 use super::checks::{Checker, ToCheck};
-use super::range::Ranged;
 use super::translate;
 use crate::clock::wall;
 
@@ -54,7 +53,7 @@ pub(super) struct Queries {
 }
 
 /// Kademlia for one network; a server answers others.
-pub(super) fn behaviour(peer: PeerId, name: StreamProtocol, server: bool) -> Ranged<Kad> {
+pub(super) fn behaviour(peer: PeerId, name: StreamProtocol, server: bool) -> Kad {
     let mut config = Config::new(name);
     config
         .set_query_timeout(QUERY_TIME)
@@ -69,7 +68,7 @@ pub(super) fn behaviour(peer: PeerId, name: StreamProtocol, server: bool) -> Ran
     let records = Records { holder: Holder::new(place(&peer)) };
     let mut kad = Behaviour::with_config(peer, records, config);
     kad.set_mode(Some(if server { Mode::Server } else { Mode::Client }));
-    Ranged::new(kad)
+    kad
 }
 
 /// Where a node stands among the keys.

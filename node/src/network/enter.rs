@@ -1,9 +1,10 @@
 //! Being connected: names are resolved anew at every dial, peers by which the network is entered are
 //! dialled until they answer.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{Either, join_all, select};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use tokio::net::lookup_host;
@@ -13,9 +14,11 @@ use tokio::time::timeout;
 use godwit_protocol::id::HostId;
 use godwit_protocol::machine::Address;
 
-use super::swarm::Order;
+use super::swarm::{Answer, Order};
 use super::{DIAL_TIME, Network, translate};
 
+/// How long a direct dial has before others are asked to relay.
+const HEAD_START: Duration = Duration::from_secs(1);
 /// How long a name may take.
 const NAME_TIME: Duration = Duration::from_secs(5);
 /// The first and the longest wait before such a peer is dialled again.
@@ -37,11 +40,37 @@ pub(crate) enum Entrance {
 }
 
 impl Network {
-    /// Is connected to a peer; the answer is the address at which it was reached.
-    pub(super) async fn connect(&self, id: PeerId, addresses: &[Address]) -> Option<Multiaddr> {
+    /// Is connected to a peer; the answer is the address at which it was reached. Others are asked to
+    /// relay when it does not answer directly at once.
+    pub(super) async fn connect(
+        &self,
+        id: PeerId,
+        addresses: &[Address],
+        relays: &[HostId],
+    ) -> Option<Multiaddr> {
         let addresses = join_all(addresses.iter().map(resolve)).await.concat();
+        let relays: Vec<PeerId> = relays.iter().filter_map(translate::peer_id).collect();
+        let direct = self.asked(|answer| Order::Connect { peer: id, addresses, answer });
+        if relays.is_empty() {
+            return direct.await;
+        }
+        let through = self.asked(|answer| Order::ConnectThrough { peer: id, relays, answer });
+        let mut direct = pin!(direct);
+        match timeout(HEAD_START, &mut direct).await {
+            Ok(None) => return through.await,
+            Ok(address) => return address,
+            Err(_) => {}
+        }
+        match select(direct, pin!(through)).await {
+            Either::Left((Some(address), _)) | Either::Right((Some(address), _)) => Some(address),
+            Either::Left((None, other)) => other.await,
+            Either::Right((None, other)) => other.await,
+        }
+    }
+
+    async fn asked(&self, order: impl FnOnce(Answer) -> Order) -> Option<Multiaddr> {
         let (answer, connected) = oneshot::channel();
-        self.shared.orders.send(Order::Connect { peer: id, addresses, answer }).ok()?;
+        self.shared.orders.send(order(answer)).ok()?;
         connected.await.ok()?
     }
 
@@ -62,7 +91,7 @@ impl Network {
                 let (mut wait, last) = AGAIN;
                 let start = Instant::now();
                 loop {
-                    let connected = timeout(DIAL_TIME, network.connect(id, &addresses)).await;
+                    let connected = timeout(DIAL_TIME, network.connect(id, &addresses, &[])).await;
                     let is_there = matches!(connected, Ok(Some(_)));
                     let over = is_there || start.elapsed() >= ONCE_FOR;
                     if over && entrance == Entrance::Once {
@@ -83,7 +112,7 @@ impl Network {
 }
 
 /// What an address means now: a name becomes the addresses that it has at this moment.
-async fn resolve(address: &Address) -> Vec<Multiaddr> {
+pub(super) async fn resolve(address: &Address) -> Vec<Multiaddr> {
     let Some(parsed) = translate::multiaddr(address) else { return Vec::new() };
     let mut parts = parsed.iter();
     let (name, four, six) = match parts.next() {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf};
-use libp2p::Stream;
+use libp2p::{PeerId, Stream};
 use tokio::sync::{Notify, mpsc};
 
 use godwit_protocol::limits::MAX_FRAME;
@@ -26,6 +26,7 @@ const GATHERED: usize = 64 << 10;
 
 /// The sending end of a link.
 pub(super) struct LinkHandle {
+    peer: Option<PeerId>,
     frames: mpsc::Sender<Vec<u8>>,
     bytes: Arc<AtomicUsize>,
     kill: Arc<Notify>,
@@ -39,12 +40,13 @@ pub(super) struct LinkTask {
 }
 
 impl LinkHandle {
-    pub(super) fn new() -> (Self, LinkTask) {
+    /// A link to a peer, or one within this node.
+    pub(super) fn new(peer: Option<PeerId>) -> (Self, LinkTask) {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED_FRAMES);
         let (bytes, kill) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let task =
             LinkTask { frames: receiver, bytes: Arc::clone(&bytes), kill: Arc::clone(&kill) };
-        (Self { frames: sender, bytes, kill }, task)
+        (Self { peer, frames: sender, bytes, kill }, task)
     }
 
     /// Queues a frame; `false` if there is no room or the link has ended.
@@ -59,6 +61,10 @@ impl LinkHandle {
     pub(super) fn has_room(&self) -> bool {
         self.frames.capacity() > 0
             && self.bytes.load(Ordering::Relaxed).saturating_add(1_024) <= MAX_QUEUED_BYTES
+    }
+
+    pub(super) fn leads_to(&self, peer: &PeerId) -> bool {
+        self.peer.as_ref() == Some(peer)
     }
 
     /// Ends the link at once.

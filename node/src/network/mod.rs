@@ -12,9 +12,9 @@ mod checks;
 mod dht;
 mod enter;
 mod link;
-mod listen;
 mod range;
 pub(crate) mod raw;
+pub(crate) mod reach;
 mod swarm;
 mod translate;
 
@@ -26,7 +26,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use libp2p_stream::Control;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use godwit_protocol::crypto::Secret;
@@ -36,12 +36,15 @@ use godwit_protocol::machine::{Address, LinkId, NetworkInput, NetworkOutput, Ope
 
 pub(crate) use enter::Entrance;
 use link::LinkHandle;
-use swarm::Order;
+pub use reach::Proof;
+use swarm::{Order, Word};
 
 /// Streams that peers may have open here at once.
 const MAX_ACCEPTED: usize = 4_096;
 /// Streams that one peer may have open here at once.
 const MAX_ACCEPTED_OF_PEER: usize = 16;
+/// Questions to dial back that are answered at once.
+const MAX_DIALLING_BACK: usize = 16;
 /// How long a dial may take, stream and all.
 const DIAL_TIME: Duration = Duration::from_secs(15);
 
@@ -56,8 +59,21 @@ pub struct NetworkConfig {
     pub listen: Vec<Address>,
     /// What is told in place of where it listens; may be empty.
     pub announce: Vec<Address>,
+    /// What the node does for others.
+    pub services: Services,
+}
+
+/// What a node does for others; nothing by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Services {
     /// Whether it answers searches and holds records: a node that others can reach.
     pub server: bool,
+    /// Whether those whose mail it keeps are reached through it.
+    pub relays: bool,
+    /// Whether it says in its room that it is there, and hears who else is.
+    pub mdns: bool,
+    /// Whether it keeps few links.
+    pub light: bool,
 }
 
 /// What the network looks like from here.
@@ -71,6 +87,10 @@ pub struct View {
     pub dht_peers: usize,
     /// Records that are held for others.
     pub held: usize,
+    /// Peers that are reached through others alone.
+    pub relayed: usize,
+    /// Peers through which this node is reached.
+    pub relays: usize,
 }
 
 /// Why the network does not start.
@@ -130,6 +150,7 @@ struct Shared {
     host: HostId,
     direct: StreamProtocol,
     mailbox: StreamProtocol,
+    reach: StreamProtocol,
     sinks: Sinks,
     orders: mpsc::UnboundedSender<Order>,
     control: Control,
@@ -138,6 +159,7 @@ struct Shared {
     listening: watch::Receiver<Vec<Address>>,
     announce: Vec<Address>,
     view: Arc<Mutex<View>>,
+    proofs: Mutex<Vec<Proof>>,
     runtime: tokio::runtime::Handle,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     accepting: Mutex<Vec<JoinHandle<()>>>,
@@ -164,6 +186,7 @@ impl Network {
         let sinks = sinks.into();
         let direct = protocol(&config.network, "direct")?;
         let mailbox = protocol(&config.network, "mailbox")?;
+        let reach = protocol(&config.network, "reach")?;
         let (orders, received) = mpsc::unbounded_channel();
         let started = swarm::start(&config, received).await?;
         let mut control = started.control;
@@ -175,11 +198,14 @@ impl Network {
                 incoming.push((kind, streams));
             }
         }
+        let asking = config.services.server.then(|| control.accept(reach.clone())).transpose();
+        let asking = asking.map_err(|error| NetworkError::Io(error.to_string()))?;
         let network = Self {
             shared: Arc::new(Shared {
                 host: started.host,
                 direct,
                 mailbox,
+                reach,
                 sinks,
                 orders,
                 control,
@@ -188,6 +214,7 @@ impl Network {
                 listening: started.listening,
                 announce: config.announce,
                 view: started.view,
+                proofs: Mutex::default(),
                 runtime: tokio::runtime::Handle::current(),
                 tasks: Mutex::new(vec![started.task]),
                 accepting: Mutex::default(),
@@ -202,7 +229,21 @@ impl Network {
             });
             network.keep(task);
         }
-        network.keep(tokio::spawn(tell(started.told, network.shared.sinks.clone())));
+        if let Some(mut streams) = asking {
+            let answering = network.clone();
+            let places = Arc::new(Semaphore::new(MAX_DIALLING_BACK));
+            network.keep(tokio::spawn(async move {
+                while let Some((peer, stream)) = streams.next().await {
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let answering = answering.clone();
+                    tokio::spawn(async move {
+                        answering.dial_back(peer, stream).await;
+                        drop(place);
+                    });
+                }
+            }));
+        }
+        network.keep(tokio::spawn(network.clone().tell(started.told)));
         Ok(network)
     }
 
@@ -217,11 +258,43 @@ impl Network {
     #[must_use]
     pub fn announced_addresses(&self) -> Vec<Address> {
         if !self.shared.announce.is_empty() {
-            return self.shared.announce.clone();
+            let unproved = |it: &&Address| !self.is_unreached(it);
+            return self.shared.announce.iter().filter(unproved).cloned().collect();
         }
         let listen: Vec<Multiaddr> =
             self.listen_addresses().iter().filter_map(translate::multiaddr).collect();
         range::told(&listen).iter().filter_map(translate::address).collect()
+    }
+
+    /// What is told of where this node is, proved or not.
+    #[must_use]
+    pub fn claimed_addresses(&self) -> Vec<Address> {
+        if self.shared.announce.is_empty() {
+            self.announced_addresses()
+        } else {
+            self.shared.announce.clone()
+        }
+    }
+
+    /// Whether the person said what is told.
+    #[must_use]
+    pub fn announces(&self) -> bool {
+        !self.shared.announce.is_empty()
+    }
+
+    /// What came of the last look at whether this node is reached.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<Proof> {
+        self.proofs_mut().clone()
+    }
+
+    fn is_unreached(&self, address: &Address) -> bool {
+        let proofs = self.proofs_mut();
+        proofs.iter().any(|proof| proof.address == *address && proof.reached == Some(false))
+    }
+
+    fn proofs_mut(&self) -> std::sync::MutexGuard<'_, Vec<Proof>> {
+        self.shared.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resolves whenever the addresses have changed.
@@ -271,10 +344,20 @@ impl Network {
             NetworkOutput::Enter { peers } => self.enter(peers, Entrance::Once),
             NetworkOutput::Find { key } => self.order(Order::Find { key }),
             NetworkOutput::Put { key, value } => self.order(Order::Put { key, value }),
-            NetworkOutput::Dial { peer, kind, addresses } => {
+            NetworkOutput::Reserve { relay } => {
+                if let Some(relay) = translate::peer_id(&relay) {
+                    self.order(Order::Reserve { relay });
+                }
+            }
+            NetworkOutput::Serve { peer } => {
+                if let Some(peer) = translate::peer_id(&peer) {
+                    self.order(Order::Serve { peer });
+                }
+            }
+            NetworkOutput::Dial { peer, kind, addresses, relays } => {
                 let network = self.clone();
                 self.shared.runtime.spawn(async move {
-                    let dialled = network.dial(peer, kind, addresses);
+                    let dialled = network.dial(peer, kind, (addresses, relays));
                     let failed = match tokio::time::timeout(DIAL_TIME, dialled).await {
                         Ok(opened) => opened.is_none(),
                         Err(_) => true,
@@ -304,13 +387,18 @@ impl Network {
     }
 
     /// Opens a stream; `None` if it does not open. `LinkUp` is told before this returns.
-    async fn dial(&self, peer: HostId, kind: StreamKind, addresses: Vec<Address>) -> Option<()> {
+    async fn dial(
+        &self,
+        peer: HostId,
+        kind: StreamKind,
+        (addresses, relays): (Vec<Address>, Vec<HostId>),
+    ) -> Option<()> {
         let id = translate::peer_id(&peer)?;
         let name = match kind {
             StreamKind::Direct => &self.shared.direct,
             StreamKind::Mailbox => &self.shared.mailbox,
         };
-        let remote = self.connect(id, &addresses).await?;
+        let remote = self.connect(id, &addresses, &relays).await?;
         let mut control = self.shared.control.clone();
         let stream = control.open_stream(id, name.clone()).await.ok()?;
         let address = translate::address(&remote);
@@ -341,7 +429,7 @@ impl Network {
     ) {
         let Some(inputs) = self.shared.sinks.of(kind, opener).cloned() else { return };
         let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
-        let (handle, task) = LinkHandle::new();
+        let (handle, task) = LinkHandle::new(Some(id));
         self.open_links().open.insert(link, handle);
         let network = self.clone();
         self.shared.runtime.spawn(async move {
@@ -361,8 +449,8 @@ impl Network {
         };
         let new = || LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
         let (here, there) = (new(), new());
-        let (to_host, from_here) = LinkHandle::new();
-        let (to_endpoint, from_there) = LinkHandle::new();
+        let (to_host, from_here) = LinkHandle::new(None);
+        let (to_endpoint, from_there) = LinkHandle::new(None);
         {
             let mut links = self.open_links();
             links.open.insert(here, to_host);
@@ -383,6 +471,24 @@ impl Network {
                 network.open_links().open.remove(&other_link);
                 let _ = sink.send(NetworkInput::LinkDown { link }).await;
             });
+        }
+    }
+
+    /// Tells both machines what the swarm brings, outside of the task that owns it.
+    async fn tell(self, mut told: mpsc::UnboundedReceiver<Word>) {
+        let sinks = self.shared.sinks.clone();
+        while let Some(word) = told.recv().await {
+            match word {
+                Word::Input(input) => {
+                    for sink in sinks.host.iter().chain(&sinks.endpoint) {
+                        let _ = sink.send(input.clone()).await;
+                    }
+                }
+                Word::Ended(peer) => {
+                    let links = self.open_links();
+                    links.open.values().filter(|it| it.leads_to(&peer)).for_each(LinkHandle::kill);
+                }
+            }
         }
     }
 
@@ -420,13 +526,10 @@ impl Network {
     }
 }
 
-/// Tells both machines what the DHT brings, outside of the task that owns the swarm.
-async fn tell(mut told: mpsc::UnboundedReceiver<NetworkInput>, sinks: Sinks) {
-    while let Some(input) = told.recv().await {
-        for sink in sinks.host.iter().chain(&sinks.endpoint) {
-            let _ = sink.send(input.clone()).await;
-        }
-    }
+/// Whether an address is one of this machine alone.
+pub(crate) fn is_loopback(address: &Address) -> bool {
+    let multiaddr = translate::multiaddr(address);
+    multiaddr.is_some_and(|it| range::Range::of(&it) == Some(range::Range::Loopback))
 }
 
 fn protocol(network: &NetworkName, name: &str) -> Result<StreamProtocol, NetworkError> {

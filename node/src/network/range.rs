@@ -4,21 +4,10 @@
 //! only in that range; what a person typed or a contact sent is always dialled. A node tells the
 //! addresses of the widest range in which it listens. Source: CLI, "run".
 
-use std::collections::HashSet;
 use std::net::IpAddr;
-use std::task::{Context, Poll};
 
-use libp2p::core::Endpoint;
-use libp2p::core::transport::PortUse;
+use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
-};
-use libp2p::{Multiaddr, PeerId};
-
-/// Addresses that were typed or sent; above this many, none is added.
-const MAX_TRUSTED: usize = 4_096;
 
 /// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,103 +77,6 @@ pub(super) fn told(listen: &[Multiaddr]) -> Vec<Multiaddr> {
         (is_quic, is_six)
     });
     told
-}
-
-/// A behaviour whose addresses are dialled only where its node's range allows it.
-pub(super) struct Ranged<B> {
-    pub(super) inner: B,
-    pub(super) range: Range,
-    trusted: HashSet<Multiaddr>,
-}
-
-impl<B> Ranged<B> {
-    pub(super) fn new(inner: B) -> Self {
-        Self { inner, range: Range::Loopback, trusted: HashSet::new() }
-    }
-
-    /// An address that a person typed or a contact sent.
-    pub(super) fn trust(&mut self, address: &Multiaddr) {
-        if self.trusted.len() < MAX_TRUSTED {
-            self.trusted.insert(address.clone());
-        }
-    }
-
-    /// Whether an address that was read may be dialled.
-    pub(super) fn may_dial(&self, address: &Multiaddr) -> bool {
-        let mut plain = address.clone();
-        if matches!(plain.iter().last(), Some(Protocol::P2p(_))) {
-            plain.pop();
-        }
-        self.range.dials(&plain) || self.trusted.contains(&plain)
-    }
-}
-
-impl<B: NetworkBehaviour> NetworkBehaviour for Ranged<B> {
-    type ConnectionHandler = B::ConnectionHandler;
-    type ToSwarm = B::ToSwarm;
-
-    fn handle_pending_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<(), ConnectionDenied> {
-        self.inner.handle_pending_inbound_connection(connection, local, remote)
-    }
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
-    }
-
-    fn handle_pending_outbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: Option<PeerId>,
-        addresses: &[Multiaddr],
-        role: Endpoint,
-    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        let mut known =
-            self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)?;
-        known.retain(|address| self.may_dial(address));
-        Ok(known)
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        role: Endpoint,
-        port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_outbound_connection(connection, peer, address, role, port)
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.inner.on_swarm_event(event);
-    }
-
-    fn on_connection_handler_event(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        self.inner.on_connection_handler_event(peer, connection, event);
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.inner.poll(cx)
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use godwit_protocol::id::HostId;
 use godwit_protocol::machine::Address;
 
 use super::swarm::{self, Order};
-use super::{NetworkConfig, NetworkError, translate};
+use super::{NetworkConfig, NetworkError, Services, translate};
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/godwit/bench/raw/1");
 
@@ -133,7 +133,9 @@ fn config(seed: u8) -> Result<NetworkConfig, NetworkError> {
     let listen = Address::new("/ip4/127.0.0.1/tcp/0").into_iter().collect();
     let network = "bench".parse().map_err(|_| io("no name"))?;
     let (announce, server) = (Vec::new(), false);
-    Ok(NetworkConfig { node_key: Secret::new([seed; 32]), network, listen, announce, server })
+    let node_key = Secret::new([seed; 32]);
+    let services = Services { server, ..Services::default() };
+    Ok(NetworkConfig { node_key, network, listen, announce, services })
 }
 
 fn io(error: impl std::fmt::Display) -> NetworkError {

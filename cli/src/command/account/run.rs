@@ -16,6 +16,7 @@ use godwit_protocol::machine::Address;
 use sd_notify::NotifyState;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Interval;
 
 use crate::command::talk::watch;
 use crate::exit::{FORCED, Failure};
@@ -104,6 +105,8 @@ enum Print {
     Events,
 }
 
+/// The shortest time between two words to a service manager.
+const BEAT: Duration = Duration::from_millis(10);
 /// How long a node may take to end once it is told to.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -126,12 +129,19 @@ async fn serve(
     printer.line(ready(&handle.ready(), format)?);
     tell_manager(NotifyState::Ready);
     tracing::info!("the node is ready");
+    let mut watched = Watched::start();
     let ended = loop {
         tokio::select! {
             ended = handle.ended() => break Some(ended),
             Some((_, event)) = events.next(), if print == Print::Events => {
                 if let Some(line) = shown(&event, format)? {
                     printer.line(line);
+                }
+            }
+            () = watched.due() => {
+                // A node that does not answer says nothing, and is started anew.
+                if handle.answers(watched.patience).await {
+                    tell_manager(NotifyState::Watchdog);
                 }
             }
             () = signals.next() => break None,
@@ -160,6 +170,32 @@ fn fell(error: tokio::task::JoinError) -> Refusal {
 fn tell_manager(state: NotifyState<'_>) {
     // Without one, nobody is told.
     let _ = sd_notify::notify(false, &[state]);
+}
+
+/// What a service manager that watches the node wants to hear, and how often.
+struct Watched {
+    beat: Option<Interval>,
+    patience: Duration,
+}
+
+impl Watched {
+    /// Twice in the time after which it would take the node for dead.
+    fn start() -> Self {
+        let mut micros = 0;
+        let wanted = sd_notify::watchdog_enabled(false, &mut micros) && micros > 0;
+        let patience = Duration::from_micros(micros / 4);
+        let beat =
+            wanted.then(|| tokio::time::interval(Duration::from_micros(micros / 2).max(BEAT)));
+        Self { beat, patience }
+    }
+
+    /// Cancel safety: as of [`Interval::tick`].
+    async fn due(&mut self) {
+        match &mut self.beat {
+            Some(beat) => drop(beat.tick().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// SIGTERM and SIGINT.

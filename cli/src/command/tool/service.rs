@@ -61,6 +61,7 @@ fn unit(program: &str, user: bool) -> String {
          LimitCORE=0\n\
          UMask=0077\n\
          Restart=on-failure\n\
+         WatchdogSec=60\n\
          TimeoutStopSec=15\n\
          \n\
          [Install]\n\
@@ -76,9 +77,13 @@ mod tests {
     fn a_machine_has_a_state_folder_and_a_person_a_session() {
         let (machine, person) = (unit("/bin/godwit", false), unit("/bin/godwit", true));
 
-        for line in
-            ["Type=notify", "StateDirectory=godwit", "NoNewPrivileges=yes", "ProtectSystem=strict"]
-        {
+        for line in [
+            "Type=notify",
+            "WatchdogSec=60",
+            "StateDirectory=godwit",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+        ] {
             assert!(machine.lines().any(|it| it == line), "{line} is missing:\n{machine}");
         }
         assert!(person.contains("ExecStart=/bin/godwit run\nNoNewPrivileges"), "{person}");

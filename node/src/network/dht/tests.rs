@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::clock::system_rng;
-use crate::network::{Network, NetworkConfig};
+use crate::network::{Network, NetworkConfig, Services};
 
 struct Node {
     network: Network,
@@ -27,7 +27,7 @@ async fn node(name: &str, server: bool) -> Node {
         network: name.parse().unwrap(),
         listen: vec![Address::new("/ip4/127.0.0.1/tcp/0").unwrap()],
         announce: Vec::new(),
-        server,
+        services: Services { server, ..Services::default() },
     };
     Node { network: Network::start(config, sender).await.unwrap(), inputs }
 }
@@ -173,7 +173,7 @@ async fn where_a_connection_came_from_is_no_address_of_its_peer() {
         network: "main".parse().unwrap(),
         listen: Vec::new(),
         announce: Vec::new(),
-        server: true,
+        services: Services { server: true, ..Services::default() },
     };
     let hidden = Network::start(config, sender).await.unwrap();
     let (first, mut alice) = (node("main", true).await, node("main", false).await);

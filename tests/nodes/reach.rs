@@ -1,0 +1,196 @@
+//! Real nodes behind real NATs, in one room, and on the move: a lab of network namespaces.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+#[path = "../cli_support/mod.rs"]
+mod cli_support;
+
+use cli_support::lab::{Lab, Nat};
+use cli_support::node::Node;
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn person(space: &str, name: &str) -> Node {
+    Node::within(space, &["init", "--no-passphrase", "--name", name], "")
+}
+
+fn reach(node: &Node, field: &str) -> u64 {
+    let status = node.ok(&["status", "--json"]).json();
+    status.pointer(&format!("/reach/{field}")).and_then(Value::as_u64).unwrap()
+}
+
+fn peers(node: &Node) -> u64 {
+    node.ok(&["status", "--json"]).json()["peers"].as_u64().unwrap()
+}
+
+/// Two people at home, each behind its own router, and a host on the internet that both use; they know
+/// each other by an invite.
+struct Town {
+    alice: Node,
+    bob: Node,
+    host: Node,
+    lab: Lab,
+}
+
+fn town(nat: Nat) -> Option<Town> {
+    let mut lab = Lab::new()?;
+    let host = Node::within(&lab.public("host", 100), &["init", "--host"], "");
+    let [alice, bob] = [("alice", 1), ("bob", 2)].map(|(name, number)| {
+        let home = lab.home(&format!("{name}s"), number, nat);
+        let node = person(&lab.inside(&home, name, (number, 10)), name);
+        node.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
+        node.until("a way in through the host", |node| reach(node, "relays") == 1);
+        node
+    });
+    let link = bob.link(&["contact", "invite"]);
+    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+    for node in [&alice, &bob] {
+        node.until("acceptance", |node| node.contact_state() == "accepted");
+    }
+    Some(Town { alice, bob, host, lab })
+}
+
+/// Sends until a text has left on a direct stream: the first ones may be faster by the host.
+fn sends_directly(from: &Node) {
+    let sent = |number: u32| {
+        let text = format!("text {number}");
+        let sent = from.ok(&["send", "bob", &text, "--wait", "delivered", "--json"]).json();
+        let why = from.ok(&["why", sent["id"].as_str().unwrap(), "--json"]).json();
+        why["steps"].as_array().unwrap().iter().any(|step| step["step"] == "sent_direct")
+    };
+    assert!((0..50).any(sent), "nothing has left on a direct stream");
+}
+
+#[test]
+fn two_behind_their_routers_talk_directly_through_a_punched_hole() {
+    let Some(Town { alice, bob, host, lab: _lab }) = town(Nat::Cone) else { return };
+
+    sends_directly(&alice);
+    alice.until("a hole", |alice| reach(alice, "relayed") == 0 && peers(alice) == 2);
+    sends_directly(&alice);
+    let before = bob.received().len();
+    // The hole needs the host no more.
+    drop(host);
+    sends_directly(&alice);
+    bob.until("a text without any host", |bob| bob.received().len() > before);
+}
+
+#[test]
+fn two_behind_routers_that_no_hole_goes_through_talk_through_the_host() {
+    let Some(Town { alice, bob, mut host, lab: _lab }) = town(Nat::Symmetric) else { return };
+
+    sends_directly(&alice);
+    assert_eq!(reach(&alice, "relayed"), 1);
+    host.kill();
+    alice.ok(&["send", "bob", "after the host was gone"]);
+    host.start_again();
+    bob.until("what waited", |bob| {
+        bob.received().last().is_some_and(|text| text == "after the host was gone")
+    });
+}
+
+#[test]
+fn two_laptops_in_one_room_find_each_other_wherever_the_router_puts_them() {
+    let Some(mut lab) = Lab::new() else { return };
+    let home = lab.home("home", 1, Nat::Cone);
+    let spaces =
+        [("alice", 10), ("bob", 11)].map(|(name, last)| lab.inside(&home, name, (1, last)));
+    let [alice, bob] = &spaces;
+    let (mut alice, mut bob) = (person(alice, "Alice"), person(bob, "Bob"));
+    alice.add(&bob, "bob");
+    bob.add(&alice, "alice");
+    alice.ok(&["send", "bob", "met", "--wait", "delivered"]);
+
+    // A night later each has another address: what they know of each other leads nowhere.
+    alice.stop();
+    bob.stop();
+    for (space, last) in spaces.iter().zip([20, 21]) {
+        Lab::settle(space, 1, last);
+    }
+    alice.start_again();
+    bob.start_again();
+    alice.ok(&["send", "bob", "and again", "--wait", "delivered", "--timeout", "60s"]);
+    bob.receives(&["met", "and again"]);
+}
+
+#[test]
+fn a_cable_that_is_pulled_and_a_router_that_gives_another_address_lose_nothing() {
+    let Some(mut lab) = Lab::new() else { return };
+    let host = Node::within(&lab.public("host", 100), &["init", "--host"], "");
+    let home = lab.home("home", 1, Nat::Cone);
+    let space = lab.inside(&home, "alice", (1, 10));
+    let alice = person(&space, "Alice");
+    let bob = person(&lab.public("bob", 101), "Bob");
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
+    }
+    alice.ok(&["contact", "add", &bob.link(&["contact", "invite"]), "--as", "bob"]);
+    alice.ok(&["send", "bob", "one", "--wait", "delivered"]);
+
+    // From one network to another while the node runs.
+    Lab::settle(&space, 1, 30);
+    alice.ok(&["send", "bob", "two", "--wait", "delivered"]);
+    bob.ok(&["send", "alice", "two heard", "--wait", "delivered"]);
+    Lab::plug(&space, false);
+    alice.ok(&["send", "bob", "three"]);
+    bob.ok(&["send", "alice", "still there?"]);
+    alice.until("a dead connection", |alice| peers(alice) == 0);
+    Lab::plug(&space, true);
+    Lab::settle(&space, 1, 30);
+    alice.receives(&["two heard", "still there?"]);
+    bob.receives(&["one", "two", "three"]);
+}
+
+#[test]
+fn whoever_slept_makes_its_links_anew() {
+    let Some(mut lab) = Lab::new() else { return };
+    let host = Node::within(&lab.public("host", 100), &["init", "--host"], "");
+    let space = lab.public("alice", 101);
+    let alice = person(&space, "Alice");
+    let bob = person(&lab.public("bob", 102), "Bob");
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
+    }
+    alice.ok(&["contact", "add", &bob.link(&["contact", "invite"]), "--as", "bob"]);
+    alice.ok(&["send", "bob", "one", "--wait", "delivered"]);
+
+    // A lid is closed; what its peers say meanwhile is lost on the way, as in a real sleep.
+    alice.tell(Signal::STOP);
+    Lab::plug(&space, false);
+    bob.ok(&["send", "alice", "good night"]);
+    bob.until("an end of their connection", |bob| peers(bob) == 1);
+    Lab::plug(&space, true);
+    alice.tell(Signal::CONT);
+
+    alice.receives(&["good night"]);
+    alice.ok(&["send", "bob", "good morning", "--wait", "delivered"]);
+}
+
+#[test]
+fn an_announced_address_that_nobody_answers_at_is_named_and_not_told() {
+    let Some(mut lab) = Lab::new() else { return };
+    let first = Node::within(&lab.public("first", 100), &["init", "--host"], "");
+    let status = first.ok(&["status", "--json"]).json();
+    let peer = status["peer_id"].as_str().unwrap();
+    let entrance = format!("{}/p2p/{peer}", status["announced"][0].as_str().unwrap());
+    let (good, bad) = ("/ip4/203.0.113.101/tcp/7447", "/ip4/203.0.113.101/tcp/9");
+    let config =
+        format!("[node]\nbootstrap = [\"{entrance}\"]\nannounce = [\"{good}\", \"{bad}\"]\n");
+    let second = Node::within(&lab.public("second", 101), &["init", "--host"], &config);
+    second.until("its entrance", |second| peers(second) == 1);
+    second.until("what others say", |second| {
+        let said = second.place.run(["doctor", "--reach"]);
+        said.stdout.contains(&format!("warning  {bad} does not answer 12D3"))
+            && said.stdout.contains(&format!("ok       {good} answers 12D3"))
+    });
+
+    let status = second.ok(&["status", "--json"]).json();
+    assert_eq!(status["external"], serde_json::json!([good]));
+    assert_eq!(status["reach"]["unreached"], serde_json::json!([bad]));
+    assert_eq!(status["warnings"], serde_json::json!(["announce"]));
+    assert_eq!(second.place.run(["status", "--check"]).exit, Some(1));
+    let link = second.link(&["host", "invite"]);
+    assert!(link.contains("7447") && !link.contains("tcp/9"), "{link}");
+    // Whoever runs no node is told so.
+    let nobody = cli_support::Place::with_account();
+    assert!(nobody.run(["doctor", "--reach"]).stdout.contains("reach          skipped"));
+}
