@@ -78,6 +78,9 @@ impl Network {
             }
         }
         *self.proofs_mut() = proofs.clone();
+        let unreached = proofs.iter().filter(|proof| proof.reached == Some(false));
+        let addresses = unreached.filter_map(|it| translate::multiaddr(&it.address)).collect();
+        self.order(Order::Unreached { addresses });
         proofs
     }
 

@@ -68,6 +68,8 @@ pub(super) enum Order {
     Reserve { relay: PeerId },
     /// Let a peer be reached through this node.
     Serve { peer: PeerId },
+    /// Nobody answers there: it is not told any more.
+    Unreached { addresses: Vec<Multiaddr> },
     /// Which connected peers dial others back.
     WhoDialsBack { answer: oneshot::Sender<Vec<PeerId>> },
     /// Dial a connected peer where it says that it is: whether it answered there, or `None` if it may
@@ -119,6 +121,7 @@ pub(super) async fn start(
         announce,
         heard,
         external: Vec::new(),
+        unreached: Vec::new(),
         allowed,
         served,
         reservations: HashMap::new(),
@@ -150,6 +153,8 @@ struct Task {
     heard: Vec<Multiaddr>,
     /// What is told now.
     external: Vec<Multiaddr>,
+    /// Where nobody answers.
+    unreached: Vec<Multiaddr>,
     allowed: Allowed,
     served: Served,
     /// Listeners at those through whom this node is reached.
@@ -230,6 +235,10 @@ impl Task {
             }
             Order::Reserve { relay } => self.reserve(relay),
             Order::Serve { peer } => self.served.add(peer),
+            Order::Unreached { addresses } => {
+                self.unreached = addresses;
+                self.external_changed();
+            }
             Order::WhoDialsBack { answer } => {
                 let there = self.dial_back.iter().filter(|peer| self.peers.at(peer).is_some());
                 let _ = answer.send(there.copied().collect());
@@ -442,20 +451,27 @@ impl Task {
     fn listens_changed(&mut self) {
         let range = Range::widest(self.heard.iter().chain(&self.announce));
         self.allowed.set_range(range);
-        if self.server {
-            let now =
-                if self.announce.is_empty() { told(&self.heard) } else { self.announce.clone() };
-            for gone in self.external.iter().filter(|it| !now.contains(it)) {
-                self.swarm.remove_external_address(gone);
-            }
-            for new in now.iter().filter(|it| !self.external.contains(it)) {
-                self.swarm.add_external_address(new.clone());
-            }
-            self.external = now;
-        }
+        self.external_changed();
         let heard = self.heard.iter().filter_map(translate::address).collect();
         tracing::info!(addresses = self.heard.len(), "listening");
         drop(self.listens.send_replace(heard));
+    }
+
+    /// Where strangers are told that this node is: only if it serves them.
+    fn external_changed(&mut self) {
+        if !self.server {
+            return;
+        }
+        let mut now =
+            if self.announce.is_empty() { told(&self.heard) } else { self.announce.clone() };
+        now.retain(|address| !self.unreached.contains(address));
+        for gone in self.external.iter().filter(|it| !now.contains(it)) {
+            self.swarm.remove_external_address(gone);
+        }
+        for new in now.iter().filter(|it| !self.external.contains(it)) {
+            self.swarm.add_external_address(new.clone());
+        }
+        self.external = now;
     }
 
     /// Looks at what others are shown, and tells whether the DHT can be reached.
