@@ -149,7 +149,8 @@ fn an_exit_0_lies_after_a_sync_and_many_sends_share_one() {
         }
     });
     let many = many.unwrap();
-    assert!((1..=8).contains(&many), "64 sends at once cost {many} syncs");
+    // How many come together is the scheduler's: on a busy machine fewer, never one by one.
+    assert!((1..=32).contains(&many), "64 sends at once cost {many} syncs");
 }
 
 /// A file system of its own that loses its power.

@@ -3,7 +3,7 @@
 #[path = "../sim_support/mod.rs"]
 mod sim_support;
 
-use godwit_protocol::sim::World;
+use godwit_protocol::sim::{NodeId, World};
 use godwit_protocol::time::Millis;
 use sim_support::{MINUTE, add, all_delivered, friends, received, send, use_hosts};
 
@@ -79,4 +79,44 @@ fn a_liar_in_the_room_delays_nothing_that_has_another_way() {
         world.run_for(SECONDS).unwrap();
         assert!(all_delivered(&world, alice), "seed {seed}: {}", world.describe(alice));
     }
+}
+
+#[test]
+fn an_hour_in_which_nobody_answers_is_quiet_and_writes_nothing() {
+    let mut world = World::new(7);
+    let hosts: Vec<NodeId> = (0..3).map(|_| world.host().unwrap()).collect();
+    let alice = world.person("Alice").unwrap();
+    use_hosts(&mut world, alice, &hosts);
+    let mut friends = Vec::new();
+    for number in 0..12 {
+        let friend = world.person(&format!("Friend {number}")).unwrap();
+        use_hosts(&mut world, friend, &hosts[number % 3..=number % 3]);
+        world.run_for(SECONDS).unwrap();
+        add(&mut world, alice, friend);
+        add(&mut world, friend, alice);
+        friends.push(friend);
+    }
+    world.run_for(MINUTE.saturating_mul(3)).unwrap();
+    for gone in hosts.iter().chain(&friends) {
+        world.kill(*gone);
+    }
+    for friend in &friends {
+        send(&mut world, alice, *friend, "is anybody there?");
+    }
+    world.run_for(MINUTE.saturating_mul(10)).unwrap();
+    let (disk, before) = (world.disk(alice), world.dials(alice));
+
+    world.run_for(MINUTE.saturating_mul(50)).unwrap();
+
+    assert!(before.len() >= 15, "three hosts and twelve devices were dialled: {}", before.len());
+    for (peer, count) in world.dials(alice) {
+        let in_the_hour = count - before.get(&peer).copied().unwrap_or_default();
+        assert!(in_the_hour <= 3 * 50, "{in_the_hour} dials of one peer");
+    }
+    assert!(world.disk(alice) == disk, "something was written");
+    for gone in hosts.iter().chain(&friends) {
+        world.start(*gone).unwrap();
+    }
+    world.run_for(MINUTE.saturating_mul(2)).unwrap();
+    assert!(all_delivered(&world, alice), "{}", world.describe(alice));
 }

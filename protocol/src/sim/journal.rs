@@ -6,7 +6,7 @@ use crate::rows::recorder::{Recorder, Write};
 use crate::rows::{Direction, ReadRows as _, Rows as _, RowsError, Table};
 
 /// What is on a disk at one moment; a copy of a home.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disk(pub(super) MemoryRows);
 
 impl Disk {

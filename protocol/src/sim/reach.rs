@@ -1,6 +1,6 @@
 //! Who can be dialled: some nodes are reached through their hosts alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::{NodeId, SimNode};
 use super::world::World;
@@ -22,6 +22,8 @@ pub(super) struct Reach {
     reserved: BTreeSet<(NodeId, HostId)>,
     /// A host and whom it lets be reached.
     served: BTreeSet<(HostId, HostId)>,
+    /// How often a node has dialled whom.
+    dials: BTreeMap<(NodeId, HostId), u32>,
 }
 
 impl World {
@@ -41,6 +43,18 @@ impl World {
         if let (Some(peer), Ok(address)) = (peer, Address::new(address)) {
             self.network(node, NetworkInput::Near { peer, addresses: vec![address] });
         }
+    }
+
+    /// How often a node has dialled each peer so far.
+    #[must_use]
+    pub fn dials(&self, node: NodeId) -> BTreeMap<HostId, u32> {
+        let own = self.reach.dials.iter().filter(|((by, _), _)| *by == node);
+        own.map(|((_, peer), count)| (*peer, *count)).collect()
+    }
+
+    pub(super) fn dialled(&mut self, node: NodeId, peer: HostId) {
+        let count = self.reach.dials.entry((node, peer)).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// How many links of a node lead to another person's node.

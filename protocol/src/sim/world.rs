@@ -546,6 +546,7 @@ impl World {
             NetworkOutput::Reserve { relay } => self.reserve(node, relay),
             NetworkOutput::Serve { peer } => self.serve(node, peer),
             NetworkOutput::Dial { peer, kind, addresses, relays } => {
+                self.dialled(node, peer);
                 let way = Way { addresses, relays };
                 self.soon(node, self.weather.latency, Event::Dial(peer, kind, way));
             }

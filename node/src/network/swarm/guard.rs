@@ -40,6 +40,10 @@ impl Allowed {
         self.inner.write().unwrap_or_else(PoisonError::into_inner).range = range;
     }
 
+    pub(super) fn range(&self) -> Range {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).range
+    }
+
     /// An address that a person typed or a contact sent.
     pub(super) fn trust(&self, address: &Multiaddr) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! The task that owns the swarm: listeners, connections, relays, the DHT, and who waits for what.
 
 mod build;
+mod dials;
 mod guard;
 mod listen;
 mod near;
@@ -14,7 +15,6 @@ use std::time::{Duration, SystemTime};
 use futures::StreamExt as _;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, identify, identity, ping, relay};
 use libp2p_stream::Control;
@@ -29,7 +29,6 @@ use godwit_protocol::record::Published;
 use super::checks::Checker;
 use super::dht::Queries;
 use super::range::{Range, told};
-use super::reach::ip_of;
 use super::{NetworkConfig, NetworkError, View, protocol, translate};
 use crate::clock::wall;
 
@@ -349,79 +348,6 @@ impl Task {
                 self.look();
             }
             _ => {}
-        }
-    }
-
-    /// Dials a peer at an address that it named, if that is where it is.
-    fn dial_back(
-        &mut self,
-        peer: PeerId,
-        address: Multiaddr,
-        answer: oneshot::Sender<Option<bool>>,
-    ) {
-        let seen = self.peers.at(&peer).filter(|it| !is_circuit(it)).and_then(ip_of);
-        if seen.is_none() || seen != ip_of(&address) || !self.allowed.may_dial(&address) {
-            let _ = answer.send(None);
-            return;
-        }
-        let options = DialOpts::peer_id(peer)
-            .addresses(vec![address])
-            .condition(PeerCondition::Always)
-            .allocate_new_port()
-            .build();
-        let id = options.connection_id();
-        let answer = match self.swarm.dial(options) {
-            Ok(()) => self.probes.insert(id, answer),
-            Err(_) => Some(answer),
-        };
-        if let Some(answer) = answer {
-            let _ = answer.send(Some(false));
-        }
-    }
-
-    /// Closes every connection that does not end in this machine.
-    fn leave_all(&mut self) {
-        for connection in self.peers.beyond_this_machine() {
-            self.swarm.close_connection(connection);
-        }
-    }
-
-    /// Dials a peer that is not connected, directly or through others.
-    fn connect(&mut self, way: (PeerId, bool), addresses: Vec<Multiaddr>, answer: Answer) {
-        let (peer, relayed) = way;
-        if let Some(address) = self.peers.at(&peer) {
-            let _ = answer.send(Some(address.clone()));
-            return;
-        }
-        let Some(answer) = self.peers.join(peer, relayed, answer) else { return };
-        if addresses.is_empty() {
-            let _ = answer.send(None);
-            return;
-        }
-        let options =
-            DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
-        let id = options.connection_id();
-        self.peers.dialling(id, way, answer);
-        if self.swarm.dial(options).is_err() {
-            self.peers.failed(id);
-        }
-    }
-
-    /// Where peers are reached through a connected one.
-    fn circuit(&self, relay: &PeerId) -> Option<Multiaddr> {
-        let address = self.peers.at(relay).filter(|address| !is_circuit(address))?;
-        let address = address.clone().with_p2p(*relay).ok()?;
-        Some(address.with(Protocol::P2pCircuit))
-    }
-
-    /// Is reached through a peer from now on, as long as it is connected.
-    fn reserve(&mut self, relay: PeerId) {
-        if self.server || self.reservations.contains_key(&relay) {
-            return;
-        }
-        let listener = self.circuit(&relay).and_then(|it| self.swarm.listen_on(it).ok());
-        if let Some(listener) = listener {
-            self.reservations.insert(relay, listener);
         }
     }
 
