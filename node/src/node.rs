@@ -30,6 +30,9 @@ use crate::watch;
 /// The hint for the cache of a host's store, in bytes: up to ten times as much is used.
 const HOST_CACHE_BYTES: u64 = 16 << 20;
 
+/// How long a busy loop is left alone before it is asked again.
+const BUSY: Duration = Duration::from_millis(50);
+
 /// A node that is not running yet.
 #[derive(Debug)]
 pub struct Node {
@@ -213,20 +216,20 @@ impl Handle {
 
     /// Whether every part of the node answers within `patience`: what a watchdog asks.
     pub async fn answers(&self, patience: Duration) -> bool {
-        let person = async {
-            match &self.api.messenger {
-                Some(messenger) => messenger.ask(Command::Status).await.is_ok(),
-                None => true,
+        let both = async {
+            if let Some(messenger) = &self.api.messenger {
+                // Whoever is busy has only to get there in time.
+                while messenger.ask(Command::Status).await.is_err() {
+                    tokio::time::sleep(BUSY).await;
+                }
+            }
+            if let Some(mailbox) = &self.api.mailbox {
+                while mailbox.ask(HostCommand::Status).await.is_err() {
+                    tokio::time::sleep(BUSY).await;
+                }
             }
         };
-        let host = async {
-            match &self.api.mailbox {
-                Some(mailbox) => mailbox.ask(HostCommand::Status).await.is_ok(),
-                None => true,
-            }
-        };
-        let both = async { person.await && host.await };
-        tokio::time::timeout(patience, both).await.unwrap_or(false)
+        tokio::time::timeout(patience, both).await.is_ok()
     }
 
     /// Waits until the node ends by itself, and says why.

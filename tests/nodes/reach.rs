@@ -190,6 +190,8 @@ fn an_announced_address_that_nobody_answers_at_is_named_and_not_told() {
     assert_eq!(second.place.run(["status", "--check"]).exit, Some(1));
     let link = second.link(&["host", "invite"]);
     assert!(link.contains("7447") && !link.contains("tcp/9"), "{link}");
+    // The card that lies in the home, for `id`, names it no more either.
+    second.until("its card", |second| !second.link(&["id"]).contains("tcp/9"));
     // Whoever runs no node is told so.
     let nobody = cli_support::Place::with_account();
     assert!(nobody.run(["doctor", "--reach"]).stdout.contains("reach          skipped"));

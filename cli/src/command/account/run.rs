@@ -105,6 +105,8 @@ enum Print {
     Events,
 }
 
+/// How long a node may take to answer: a signal waits no longer for that.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The shortest time between two words to a service manager.
 const BEAT: Duration = Duration::from_millis(10);
 /// How long a node may take to end once it is told to.
@@ -183,7 +185,7 @@ impl Watched {
     fn start() -> Self {
         let mut micros = 0;
         let wanted = sd_notify::watchdog_enabled(false, &mut micros) && micros > 0;
-        let patience = Duration::from_micros(micros / 4);
+        let patience = Duration::from_micros(micros / 4).min(PATIENCE);
         let beat =
             wanted.then(|| tokio::time::interval(Duration::from_micros(micros / 2).max(BEAT)));
         Self { beat, patience }

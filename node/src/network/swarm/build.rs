@@ -17,7 +17,7 @@ use libp2p::{
 };
 
 use super::guard::{Allowed, Guard};
-use super::near::Near;
+use super::near::{self, Near};
 use super::quiet::Quiet;
 use crate::network::dht::{self, Kad};
 use crate::network::{NetworkConfig, NetworkError, Services};
@@ -54,7 +54,7 @@ pub(super) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) kad: Kad,
-    near: Toggle<Near>,
+    pub(super) near: Toggle<Near>,
     /// Reached through hosts.
     relayed: Quiet<relay::client::Behaviour>,
     /// Lets others be reached through this node.
@@ -118,7 +118,7 @@ pub(super) fn build(
                     ping::Config::new().with_interval(PING_EVERY).with_timeout(PING_TIME),
                 ),
                 kad: dht::behaviour(own, kad_name, server),
-                near: near(own, mdns).into(),
+                near: room(own, mdns).into(),
                 relayed: Quiet { inner: relayed },
                 relay: relays.then(|| relay(own, served)).into(),
                 punch: dcutr::Behaviour::new(own),
@@ -160,8 +160,8 @@ fn transport(
 }
 
 /// mDNS, where it is wanted and the system has it.
-fn near(own: PeerId, wanted: bool) -> Option<Near> {
-    let near = wanted.then(|| Near::new(own))?;
+fn room(own: PeerId, wanted: bool) -> Option<Near> {
+    let near = wanted.then(|| near::behaviour(own, &[]))?;
     if near.is_err() {
         tracing::warn!("this machine lets nobody be heard by mDNS");
     }

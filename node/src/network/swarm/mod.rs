@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, identify, identity, ping, relay};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, identify, identity, mdns, ping, relay};
 use libp2p_stream::Control;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -35,6 +35,7 @@ use crate::clock::wall;
 use build::Behaviour;
 use build::{BehaviourEvent, Served, build};
 use guard::Allowed;
+use near::{Heard, Room};
 pub(super) use peers::Answer;
 use peers::Peers;
 
@@ -126,6 +127,7 @@ pub(super) async fn start(
         reservations: HashMap::new(),
         reserved: HashMap::new(),
         peers: Peers::default(),
+        room: Room::default(),
         over: Vec::new(),
         dial_back: HashSet::new(),
         probes: HashMap::new(),
@@ -161,6 +163,7 @@ struct Task {
     /// Those of them that have said yes.
     reserved: HashMap<PeerId, ListenerId>,
     peers: Peers,
+    room: Room,
     /// Relayed connections beside direct ones, and when they are closed.
     over: Vec<(Instant, ConnectionId)>,
     /// Connected peers that dial others back.
@@ -235,11 +238,14 @@ impl Task {
             Order::Reserve { relay } => self.reserve(relay),
             Order::Serve { peer } => self.served.add(peer),
             Order::Unreached { addresses } => {
-                self.unreached = addresses;
-                self.external_changed();
+                if addresses != self.unreached {
+                    self.unreached = addresses;
+                    self.listens_changed();
+                }
             }
             Order::WhoDialsBack { answer } => {
-                let there = self.dial_back.iter().filter(|peer| self.peers.at(peer).is_some());
+                // Whoever came by itself may have come to say no.
+                let there = self.dial_back.iter().filter(|it| self.peers.dialled(it).is_some());
                 let _ = answer.send(there.copied().collect());
             }
             Order::DialBack { peer, address, answer } => self.dial_back(peer, address, answer),
@@ -328,12 +334,7 @@ impl Task {
                 info,
                 ..
             })) => self.identified(peer_id, &info),
-            SwarmEvent::Behaviour(BehaviourEvent::Near(near::Heard { peer, addresses })) => {
-                if let Some(peer) = translate::host_id(&peer) {
-                    let addresses = addresses.iter().filter_map(translate::address).collect();
-                    self.tell(Some(NetworkInput::Near { peer, addresses }));
-                }
-            }
+            SwarmEvent::Behaviour(BehaviourEvent::Near(event)) => self.heard_near(event),
             SwarmEvent::Behaviour(BehaviourEvent::Relayed(
                 relay::client::Event::ReservationReqAccepted { relay_peer_id, .. },
             )) => {
@@ -348,6 +349,23 @@ impl Task {
                 self.look();
             }
             _ => {}
+        }
+    }
+
+    /// The room has said something.
+    fn heard_near(&mut self, event: mdns::Event) {
+        for Heard { peer, addresses } in self.room.heard(event) {
+            if let Some(peer) = translate::host_id(&peer) {
+                let addresses = addresses.iter().filter_map(translate::address).collect();
+                self.tell(Some(NetworkInput::Near { peer, addresses }));
+            }
+        }
+        let own = *self.swarm.local_peer_id();
+        if let Some(near) = self.swarm.behaviour_mut().near.as_mut()
+            && near::is_full(near)
+            && let Ok(new) = near::behaviour(own, &self.heard)
+        {
+            *near = new;
         }
     }
 

@@ -4,14 +4,9 @@
 //! the room shouts. Source: issue "Reach", 1; NETWORK-NOTES §1.
 
 use std::collections::HashMap;
-use std::task::{Context, Poll};
 
-use libp2p::core::Endpoint;
-use libp2p::core::transport::PortUse;
-use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewListenAddr, THandler,
-    THandlerInEvent, THandlerOutEvent, ToSwarm,
-};
+use libp2p::core::transport::ListenerId;
+use libp2p::swarm::{FromSwarm, NetworkBehaviour as _, NewListenAddr};
 use libp2p::{Multiaddr, PeerId, mdns};
 
 use super::quiet::Quiet;
@@ -22,6 +17,28 @@ const MAX_HEARD: usize = 4_096;
 const MAX_PEERS: usize = 256;
 const MAX_OF_PEER: usize = 8;
 
+/// mDNS that gives no address to anybody else.
+pub(super) type Near = Quiet<mdns::tokio::Behaviour>;
+
+/// mDNS for a node that listens there.
+///
+/// # Errors
+/// What the system says; a node without it reaches others by other ways.
+pub(super) fn behaviour(own: PeerId, listens: &[Multiaddr]) -> std::io::Result<Near> {
+    let inner = mdns::tokio::Behaviour::new(mdns::Config::default(), own)?;
+    let mut near = Quiet { inner };
+    for addr in listens {
+        let listener_id = ListenerId::next();
+        near.on_swarm_event(FromSwarm::NewListenAddr(NewListenAddr { listener_id, addr }));
+    }
+    Ok(near)
+}
+
+/// Whether the room has shouted so much that it is better to begin anew.
+pub(super) fn is_full(near: &Near) -> bool {
+    near.inner.discovered_nodes().len() > MAX_HEARD
+}
+
 /// A peer that was heard or has gone quiet, with all that is known of where it is.
 #[derive(Debug)]
 pub(super) struct Heard {
@@ -29,30 +46,20 @@ pub(super) struct Heard {
     pub(super) addresses: Vec<Multiaddr>,
 }
 
-/// mDNS within bounds.
-pub(super) struct Near {
-    inner: Quiet<mdns::tokio::Behaviour>,
-    own: PeerId,
-    listens: Vec<NewListen>,
+/// Who was heard, within bounds.
+#[derive(Debug, Default)]
+pub(super) struct Room {
     peers: HashMap<PeerId, Vec<Multiaddr>>,
-    told: Vec<Heard>,
 }
 
-type NewListen = (libp2p::core::transport::ListenerId, Multiaddr);
-
-impl Near {
-    /// # Errors
-    /// What the system says; a node without it reaches others by other ways.
-    pub(super) fn new(own: PeerId) -> std::io::Result<Self> {
-        let (inner, listens) = (inner(own)?, Vec::new());
-        Ok(Self { inner, own, listens, peers: HashMap::new(), told: Vec::new() })
-    }
-
-    fn heard(&mut self, event: mdns::Event) {
+impl Room {
+    /// What has changed by an event of mDNS.
+    pub(super) fn heard(&mut self, event: mdns::Event) -> Vec<Heard> {
         let (found, list) = match event {
             mdns::Event::Discovered(list) => (true, list),
             mdns::Event::Expired(list) => (false, list),
         };
+        let mut told = Vec::new();
         for (peer, address) in list {
             let known = self.peers.len();
             let addresses = match self.peers.get_mut(&peer) {
@@ -71,87 +78,10 @@ impl Near {
                 if addresses.is_empty() {
                     self.peers.remove(&peer);
                 }
-                self.told.push(Heard { peer, addresses });
+                told.push(Heard { peer, addresses });
             }
         }
-        if self.inner.inner.discovered_nodes().len() > MAX_HEARD
-            && let Ok(mut new) = inner(self.own)
-        {
-            for (listener_id, addr) in &self.listens {
-                let listens = NewListenAddr { listener_id: *listener_id, addr };
-                new.on_swarm_event(FromSwarm::NewListenAddr(listens));
-            }
-            self.inner = new;
-        }
-    }
-}
-
-fn inner(own: PeerId) -> std::io::Result<Quiet<mdns::tokio::Behaviour>> {
-    let inner = mdns::tokio::Behaviour::new(mdns::Config::default(), own)?;
-    Ok(Quiet { inner })
-}
-
-impl NetworkBehaviour for Near {
-    type ConnectionHandler = <mdns::tokio::Behaviour as NetworkBehaviour>::ConnectionHandler;
-    type ToSwarm = Heard;
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        role: Endpoint,
-        port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_outbound_connection(connection, peer, address, role, port)
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match &event {
-            FromSwarm::NewListenAddr(it) => self.listens.push((it.listener_id, it.addr.clone())),
-            FromSwarm::ExpiredListenAddr(it) => {
-                self.listens.retain(|(id, address)| *id != it.listener_id || address != it.addr);
-            }
-            FromSwarm::ListenerClosed(it) => self.listens.retain(|(id, _)| *id != it.listener_id),
-            _ => {}
-        }
-        self.inner.on_swarm_event(event);
-    }
-
-    fn on_connection_handler_event(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        self.inner.on_connection_handler_event(peer, connection, event);
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        loop {
-            if let Some(heard) = self.told.pop() {
-                return Poll::Ready(ToSwarm::GenerateEvent(heard));
-            }
-            match self.inner.poll(cx) {
-                Poll::Ready(ToSwarm::GenerateEvent(event)) => self.heard(event),
-                // It dials nobody and has no handlers: there is nothing else.
-                Poll::Ready(_) => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        told
     }
 }
 
@@ -159,25 +89,32 @@ impl NetworkBehaviour for Near {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn what_is_heard_is_bounded_and_told_whole() {
-        let mut near = Near::new(PeerId::random()).unwrap();
+    #[test]
+    fn what_is_heard_is_bounded_and_told_whole() {
+        let mut room = Room::default();
         let address =
             |port: usize| format!("/ip4/10.0.0.1/tcp/{port}").parse::<Multiaddr>().unwrap();
         let peer = PeerId::random();
+        let found = |list| mdns::Event::Discovered(list);
 
-        for port in 1..=MAX_OF_PEER + 1 {
-            near.heard(mdns::Event::Discovered(vec![(peer, address(port))]));
-        }
-        let last = near.told.pop().unwrap();
-        assert_eq!((last.peer, last.addresses.len()), (peer, MAX_OF_PEER));
-        let strangers = (0..2 * MAX_PEERS).map(|port| (PeerId::random(), address(port + 1)));
-        near.heard(mdns::Event::Discovered(strangers.collect()));
-        assert_eq!(near.peers.len(), MAX_PEERS);
         for port in 1..=MAX_OF_PEER {
-            near.heard(mdns::Event::Expired(vec![(peer, address(port))]));
+            room.heard(found(vec![(peer, address(port))]));
         }
-        assert!(near.told.pop().unwrap().addresses.is_empty(), "it has gone quiet");
-        assert!(!near.peers.contains_key(&peer));
+        assert!(room.heard(found(vec![(peer, address(MAX_OF_PEER + 1))])).is_empty());
+        let strangers = (0..2 * MAX_PEERS).map(|port| (PeerId::random(), address(port + 1)));
+        assert_eq!(room.heard(found(strangers.collect())).len(), MAX_PEERS - 1);
+        assert_eq!(room.peers.len(), MAX_PEERS);
+        let gone = (1..=MAX_OF_PEER).map(|port| (peer, address(port))).collect();
+        let told = room.heard(mdns::Event::Expired(gone));
+        assert_eq!(told[0].addresses.len(), MAX_OF_PEER - 1, "all that is left");
+        assert!(told[MAX_OF_PEER - 1].addresses.is_empty(), "it has gone quiet");
+        assert!(!room.peers.contains_key(&peer));
+    }
+
+    #[tokio::test]
+    async fn one_that_begins_anew_is_not_full() {
+        let listens = ["/ip4/10.0.0.1/tcp/1".parse().unwrap()];
+
+        assert!(!is_full(&behaviour(PeerId::random(), &listens).unwrap()));
     }
 }
