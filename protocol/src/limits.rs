@@ -129,6 +129,9 @@ limits! {
     LOOKUP_FIRST: Millis = Millis::from_secs(5), "ms";
     /// The longest wait before a search that found nothing is repeated (PROTOCOL §3).
     LOOKUP_LAST: Millis = Millis::from_minutes(30), "ms";
+    /// How often a search begins that nothing waits for: those of a large address book are spread over
+    /// a day (PROTOCOL §3).
+    LOOKUP_PACE: Millis = Millis::from_minutes(1), "ms";
     /// How long a search may be without an answer (PROTOCOL §3).
     LOOKUP_TIME: Millis = Millis::from_minutes(2), "ms";
     /// Values that one search brings: what as many holders as Kademlia asks give (PROTOCOL §3).
@@ -194,6 +197,9 @@ limits! {
     /// What is under way moves to a new session at most once in this time a pair (PROTOCOL §4,
     /// "Which session").
     MOVE_AGAIN: Millis = Millis::from_hours(1), "ms";
+    /// Devices whose lines are encrypted in one batch; the others follow in the next
+    /// (ARCHITECTURE, "The contract").
+    MAX_PUMPED: usize = 64, "devices";
     /// Envelopes in flight of one session (PROTOCOL §7).
     MAX_IN_FLIGHT: usize = 1_000, "envelopes";
     /// Messages that may wait for one device (PROTOCOL §7; a full disk comes later).
@@ -212,6 +218,10 @@ limits! {
     RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
     /// The longest wait before a failed dial is repeated (PROTOCOL §7).
     RETRY_LAST: Millis = Millis::from_secs(30), "ms";
+    /// Contacts' nodes and hosts that are dialled at once; own hosts are not counted (PROTOCOL §7).
+    MAX_DIALS_AT_ONCE: u32 = 16, "dials";
+    /// How often another of them is dialled when so many were (PROTOCOL §7).
+    DIAL_PACE: Millis = Millis(500), "ms";
     /// Nodes that are heard in the same room and remembered (spec/streams.md, "Reach").
     MAX_NEAR: usize = 256, "nodes";
     /// Addresses that one question to dial back names (spec/streams.md, "Reach").

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![expect(clippy::indexing_slicing, reason = "the tests know how many nodes there are")]
 
-use godwit_protocol::endpoint::{Command, MessageState, MessageView, OutgoingText, Reply};
+use godwit_protocol::endpoint::{
+    Command, EndpointStatus, MessageState, MessageView, OutgoingText, Reply,
+};
 use godwit_protocol::id::MessageId;
 use godwit_protocol::identity::account_text;
 use godwit_protocol::sim::{NodeId, World};
@@ -66,11 +68,15 @@ pub(crate) fn friends(seed: u64) -> (World, NodeId, [NodeId; 2]) {
     (world, host, people)
 }
 
-pub(crate) fn warnings(world: &mut World, node: NodeId) -> Vec<String> {
+pub(crate) fn status(world: &mut World, node: NodeId) -> EndpointStatus {
     match reply(world, node, Command::Status) {
-        Reply::Status(status) => status.warnings,
+        Reply::Status(status) => status,
         other => panic!("{other:?}"),
     }
+}
+
+pub(crate) fn warnings(world: &mut World, node: NodeId) -> Vec<String> {
+    status(world, node).warnings
 }
 
 /// Both say a word, and it arrives.

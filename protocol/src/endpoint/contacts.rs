@@ -54,6 +54,9 @@ pub(super) fn find_contact<'a>(
         Refusal::new(Code::NoContact, format!("no contact named \"{who}\""), "godwit contact list")
     };
     let wanted = who.trim();
+    if let Some((account, _)) = contacts.clone().find(|(_, known)| *known == wanted) {
+        return Ok(*account);
+    }
     if let Ok(name) = Name::parse(wanted) {
         let named = contacts.clone().find(|(_, known)| {
             Name::parse(known).map_or(*known == wanted, |known| known.folded() == name.folded())

@@ -459,11 +459,9 @@ impl Endpoint {
         device: DeviceId,
     ) -> Result<(), RowsError> {
         self.queues_changed = true;
-        self.queues.retain(|_, owner| *owner != device);
         let pair = self.sessions.pair(rows, device)?;
-        for root in pair.receiving_roots() {
-            self.queues.insert(root.roots.receiving.queue_id(0), device);
-        }
+        let roots = pair.receiving_roots().iter();
+        self.queues.learn(device, roots.map(|root| root.roots.receiving.queue_id(0)).collect());
         Ok(())
     }
 }

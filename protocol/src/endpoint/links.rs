@@ -1,36 +1,25 @@
-//! Direct streams: who is at the other end, what was asked on them, and when to dial again.
+//! Direct streams: who is at the other end, and what was asked on them.
 //!
 //! Source: PROTOCOL §7 "Direct", "Addresses"; §8.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::dials::named_in;
 use super::hosts::{Arrival, Deposited, Gate};
 use super::machine::{Cx, Endpoint};
-use super::{ContactState, Effect, Reason};
+use super::{ContactState, Reason};
 use crate::id::{AccountId, Birth, DeviceId, HostId, MessageId, OwnerKey, QueueId};
-use crate::limits::{
-    MAX_CARDS_A_MINUTE, MAX_NEAR, NEAR_AGAIN, PREKEY_ROTATION, RETRY_FIRST, RETRY_LAST, SWEEP_EVERY,
-};
-use crate::machine::{Address, LinkId, NetworkOutput, Opener, Output, StreamKind};
+use crate::limits::{MAX_CARDS_A_MINUTE, PREKEY_ROTATION};
+use crate::machine::{LinkId, NetworkOutput, Opener, StreamKind};
 use crate::rows::RowsError;
 use crate::rows::contact::{ContactRow, DeviceRow};
-use crate::time::{Millis, Time, UnixMillis};
+use crate::time::{Millis, UnixMillis};
 use crate::wire::frame::{Answer, Frame, Hello, OwnerRole, Refused, Request};
 
 /// How often a contact's card is read again (PROTOCOL §3: daily).
 pub(super) const CARD_AGAIN: Millis = Millis::from_days(1);
 /// Cards asked for at once on one link: fewer than are given in a minute.
 const MAX_CARDS_AT_ONCE: usize = 8;
-
-/// Nodes in the same room, with where they say that they are, and since when that made a dial.
-pub(super) type Near = BTreeMap<HostId, (Vec<Address>, Millis)>;
-
-/// What may lead to a peer.
-#[derive(Debug, Default)]
-struct Lead {
-    addresses: Vec<Address>,
-    relays: Vec<HostId>,
-}
 
 /// What waits for an answer on a link.
 #[derive(Debug)]
@@ -71,25 +60,6 @@ pub(super) struct Link {
     cards: (Millis, u32),
 }
 
-/// When a peer is dialled again.
-#[derive(Debug)]
-pub(super) struct Dial {
-    under_way: bool,
-    not_before: Millis,
-    wait: Millis,
-}
-
-impl Dial {
-    pub(super) const fn is_under_way(&self) -> bool {
-        self.under_way
-    }
-
-    /// Whether it has failed at least once.
-    pub(super) fn failed(&self) -> bool {
-        self.wait > RETRY_FIRST
-    }
-}
-
 impl Endpoint {
     pub(super) fn link_up(
         &mut self,
@@ -104,7 +74,7 @@ impl Endpoint {
         }
         if opener == Opener::Us {
             // Only an answer proves a link useful: one that is closed at once is not dialled at once.
-            self.back_off(cx.now, (peer, kind));
+            self.back_off(cx, (peer, kind));
         }
         let ready = opener == Opener::Them;
         let state = Link {
@@ -145,23 +115,6 @@ impl Endpoint {
             if lane.land(link, host) {
                 self.to_pump.insert(*device);
             }
-        }
-    }
-
-    pub(super) fn dial_failed(
-        &mut self,
-        cx: &mut Cx<'_>,
-        peer: (HostId, StreamKind),
-    ) -> Result<(), RowsError> {
-        self.back_off(cx.now, peer);
-        self.nobody_there(cx, peer)
-    }
-
-    fn back_off(&mut self, now: Time, peer: (HostId, StreamKind)) {
-        if let Some(dial) = self.dials.get_mut(&peer) {
-            dial.under_way = false;
-            dial.not_before = now.since_start.saturating_add(dial.wait);
-            dial.wait = Millis(dial.wait.saturating_mul(2).0.min(RETRY_LAST.0));
         }
     }
 
@@ -426,137 +379,9 @@ impl Endpoint {
         }
     }
 
-    /// Dials whoever is waited for and has no link, where it is time; asks to be woken for the rest.
-    pub(super) fn dial(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now.since_start;
-        let mut next = now.saturating_add(SWEEP_EVERY);
-        next = self.timers.values().fold(next, |next, at| next.min(*at));
-        next = self.discover(cx).map_or(next, |at| next.min(at));
-        for ((peer, kind), Lead { addresses, relays }) in self.wanted(now) {
-            let dial = self.dials.entry((peer, kind)).or_insert(Dial {
-                under_way: false,
-                not_before: now,
-                wait: RETRY_FIRST,
-            });
-            if dial.under_way {
-                continue;
-            }
-            if dial.not_before <= now {
-                dial.under_way = true;
-                cx.out.push(Output::Now(Effect::Network(NetworkOutput::Dial {
-                    peer,
-                    kind,
-                    addresses,
-                    relays,
-                })));
-            } else {
-                next = next.min(dial.not_before);
-            }
-        }
-        cx.out.push(Output::Now(Effect::WakeAt(next)));
-    }
-
-    /// Peers that something waits for and that no link leads to.
-    fn wanted(&mut self, now: Millis) -> BTreeMap<(HostId, StreamKind), Lead> {
-        let mut wanted: BTreeMap<(HostId, StreamKind), Lead> = BTreeMap::new();
-        if self.fence.two_homes {
-            return wanted;
-        }
-        for (host, addresses) in self.wanted_hosts(now) {
-            wanted.entry((host, StreamKind::Mailbox)).or_default().addresses.extend(addresses);
-        }
-        for (host, row) in &self.hosts {
-            let at = (*host, StreamKind::Mailbox);
-            wanted.entry(at).or_default().addresses.extend(row.addresses.clone());
-        }
-        let linked_hosts: BTreeSet<HostId> = self
-            .links
-            .values()
-            .filter(|link| link.kind == StreamKind::Mailbox && link.ready)
-            .map(|link| link.peer)
-            .collect();
-        let mut leads: Vec<(DeviceId, HostId)> = Vec::new();
-        for contact in self.contacts.values() {
-            if contact.devices.is_empty() && contact.state == ContactState::Requested {
-                let hosts = contact.link_hosts.iter().map(|(host, _)| *host);
-                let relays: Vec<HostId> = hosts.filter(|it| linked_hosts.contains(it)).collect();
-                wanted.extend(contact.link_direct.iter().map(|(peer, addresses)| {
-                    let lead = Lead { addresses: addresses.clone(), relays: relays.clone() };
-                    ((*peer, StreamKind::Direct), lead)
-                }));
-            }
-            for device in &contact.devices {
-                let lane = self.lanes.get(&device.device);
-                let waits = device.renewal.is_some() || lane.is_some_and(|lane| !lane.is_idle());
-                if let Some(peer) = device.peer.filter(|_| waits) {
-                    let mut addresses = device.addresses.clone();
-                    let link = contact.link_direct.iter().filter(|(host, _)| *host == peer);
-                    addresses.extend(link.flat_map(|(_, addresses)| addresses.clone()));
-                    let lead = Lead { addresses, relays: Vec::new() };
-                    wanted.insert((peer, StreamKind::Direct), lead);
-                    leads.push((device.device, peer));
-                }
-            }
-        }
-        for (device, peer) in leads {
-            let (_, hosts) = self.hosts_of(device);
-            let relays = hosts.iter().map(|host| host.host);
-            let relays = relays.filter(|host| *host != peer && linked_hosts.contains(host));
-            let relays: Vec<HostId> = relays.collect();
-            if let Some(lead) = wanted.get_mut(&(peer, StreamKind::Direct)) {
-                lead.relays = relays;
-            }
-        }
-        for ((peer, _), lead) in &mut wanted {
-            let near = self.near.get(peer).map(|(addresses, _)| addresses.as_slice());
-            let mut addresses = near.unwrap_or_default().to_vec();
-            addresses.append(&mut lead.addresses);
-            let mut seen = BTreeSet::new();
-            addresses.retain(|address| seen.insert(address.clone()));
-            lead.addresses = addresses;
-        }
-        wanted.retain(|(peer, kind), lead| {
-            let linked = |link: &Link| link.peer == *peer && link.kind == *kind;
-            let leads = !lead.addresses.is_empty() || !lead.relays.is_empty();
-            leads && !self.links.values().any(linked)
-        });
-        wanted
-    }
-
-    /// A node in the same room: whoever waits for it dials it at once, nobody else does.
-    pub(super) fn heard_near(&mut self, cx: &Cx<'_>, peer: HostId, addresses: Vec<Address>) {
-        let now = cx.now.since_start;
-        if addresses.is_empty() {
-            self.near.remove(&peer);
-            return;
-        }
-        let known = self.near.get(&peer);
-        if known.is_none() && self.near.len() >= MAX_NEAR {
-            return;
-        }
-        let lately = known.is_some_and(|(_, at)| now.saturating_sub(*at) < NEAR_AGAIN);
-        let at = known.filter(|_| lately).map_or(now, |(_, at)| *at);
-        self.near.insert(peer, (addresses, at));
-        if !lately {
-            for kind in [StreamKind::Direct, StreamKind::Mailbox] {
-                if self.dials.get(&(peer, kind)).is_some_and(|dial| !dial.under_way) {
-                    self.dials.remove(&(peer, kind));
-                }
-            }
-        }
-    }
-
     fn device_at(&self, peer: HostId) -> Option<DeviceId> {
         let mut devices = self.contacts.values().flat_map(|contact| &contact.devices);
         devices.find(|device| device.peer == Some(peer)).map(|device| device.device)
-    }
-}
-
-/// Where a contact's link says that its card is, on streams of a kind.
-fn named_in(contact: &ContactRow, kind: StreamKind) -> &[(HostId, Vec<Address>)] {
-    match kind {
-        StreamKind::Direct => &contact.link_direct,
-        StreamKind::Mailbox => &contact.link_hosts,
     }
 }
 

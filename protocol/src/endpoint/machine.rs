@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 
+use super::dials::{Dial, Near, Pace};
 use super::discovery::{Discovery, OwnRecords};
-use super::hosts::{Arrival, StampFor};
+use super::hosts::{Arrival, Queues, StampFor};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
 use crate::conversation::{Mode, direct};
 use crate::crypto::Signer;
-use crate::id::{
-    AccountId, ConversationId, DeviceId, EnvelopeId, HostId, MessageId, OwnerKey, QueueId,
-};
+use crate::id::{AccountId, ConversationId, DeviceId, EnvelopeId, HostId, MessageId, OwnerKey};
 use crate::identity::{Chain, DeviceKeys, LinkHead, Network};
 use crate::limits::{CHANGES_KEPT, MAX_SCAN, MEND_EVERY, SEEN_GRACE, SWEEP_EVERY};
 use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output, StreamKind};
@@ -26,7 +25,7 @@ use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
 use crate::time::{ClockWatch, Millis, Time, UnixMillis};
 
-use super::links::{Dial, Link, Near};
+use super::links::Link;
 use super::outbox::Lane;
 
 /// Whose node it is.
@@ -63,14 +62,14 @@ pub struct Endpoint {
     pub(super) discovery: Discovery,
     pub(super) own: OwnRecords,
     pub(super) owners: BTreeMap<DeviceId, AccountId>,
-    pub(super) queues: BTreeMap<QueueId, DeviceId>,
+    pub(super) queues: Queues,
     pub(super) lanes: BTreeMap<DeviceId, Lane>,
     pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) dials: BTreeMap<(HostId, StreamKind), Dial>,
+    pub(super) pace: Pace,
     pub(super) near: Near,
     pub(super) hosts: BTreeMap<HostId, OwnHostRow>,
     pub(super) host_states: BTreeMap<HostId, HostState>,
-    pub(super) registered: BTreeMap<HostId, BTreeSet<QueueId>>,
     pub(super) queues_changed: bool,
     pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
     pub(super) arrival: Arrival,
@@ -103,6 +102,8 @@ pub struct Endpoint {
     pub(super) addresses: Vec<Address>,
     pub(super) receipts: BTreeMap<DeviceId, (Millis, Vec<MessageId>)>,
     pub(super) to_pump: BTreeSet<DeviceId>,
+    /// Where the pump goes on.
+    pub(super) pumped: DeviceId,
     changes: Vec<Change>,
     swept: Millis,
     mended: Millis,
@@ -154,14 +155,14 @@ impl Endpoint {
             discovery: Discovery::new(now.since_start),
             own: OwnRecords::default(),
             owners: BTreeMap::new(),
-            queues: BTreeMap::new(),
+            queues: Queues::default(),
             lanes: BTreeMap::new(),
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
+            pace: Pace::new(now.since_start),
             near: Near::new(),
             hosts: BTreeMap::new(),
             host_states: BTreeMap::new(),
-            registered: BTreeMap::new(),
             queues_changed: true,
             acks: BTreeMap::new(),
             arrival: Arrival::Pushed,
@@ -186,6 +187,7 @@ impl Endpoint {
             addresses: Vec::new(),
             receipts: BTreeMap::new(),
             to_pump: BTreeSet::new(),
+            pumped: DeviceId([0; 32]),
             changes: Vec::new(),
             swept: now.since_start,
             mended: now.since_start,

@@ -6,6 +6,7 @@
 mod block;
 mod commands;
 mod contacts;
+mod dials;
 mod discovery;
 mod first_contact;
 mod hosts;

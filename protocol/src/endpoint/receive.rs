@@ -101,7 +101,7 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         envelope: &Envelope,
     ) -> Result<Taken, RowsError> {
-        let Some(device) = self.queues.get(&envelope.queue()).copied() else {
+        let Some(device) = self.queues.device(&envelope.queue()) else {
             return Ok(Taken::Unknown);
         };
         let claim = MadeClaim {

@@ -9,7 +9,7 @@ use super::journal::{Disk, Journal};
 use super::tamper::{Liar, Lies};
 use crate::crypto::Signer;
 use crate::endpoint::{Change, Effect, Endpoint, Input, Person, Refusal, Reply, query};
-use crate::id::{HostId, MessageId, RecordKey};
+use crate::id::{AccountId, HostId, MessageId, RecordKey};
 use crate::identity::{AccountRoot, Chain, DeviceKeys, Network, RecoveryPhrase};
 use crate::machine::{Address, NetworkInput, Output, WakeAt};
 use crate::mailbox::host::{Admission, HostEffect, HostInput, HostMachine, HostReply, HostSetup};
@@ -61,6 +61,7 @@ pub(super) struct Batch {
 pub(super) struct SimNode {
     pub(super) role: Role,
     pub(super) host: HostId,
+    pub(super) account: Option<AccountId>,
     pub(super) address: Address,
     pub(super) machine: Option<Machine>,
     pub(super) rows: Journal,
@@ -125,13 +126,17 @@ fn setup(seed: u64) -> HostSetup {
 
 impl SimNode {
     pub(super) fn new(role: Role, address: Address) -> Self {
-        let host = match &role {
-            Role::Person { seed, name } => person(*seed, name).host,
-            Role::Host { seed } => HostId(setup(*seed).signer.verify_key().0),
+        let (host, account) = match &role {
+            Role::Person { seed, name } => {
+                let person = person(*seed, name);
+                (person.host, Some(person.account))
+            }
+            Role::Host { seed } => (HostId(setup(*seed).signer.verify_key().0), None),
         };
         Self {
             role,
             host,
+            account,
             address,
             machine: None,
             rows: Journal::default(),
@@ -151,13 +156,6 @@ impl SimNode {
             first_held: BTreeMap::new(),
             shown: BTreeMap::new(),
             seen: 0,
-        }
-    }
-
-    pub(super) fn me(&self) -> Option<Person> {
-        match &self.role {
-            Role::Person { seed, name } => Some(person(*seed, name)),
-            Role::Host { .. } => None,
         }
     }
 

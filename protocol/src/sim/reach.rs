@@ -67,6 +67,12 @@ impl World {
         links.iter().filter(direct).count()
     }
 
+    /// How many links of a node there are, or how many of them lead to another one.
+    #[must_use]
+    pub fn links(&self, node: NodeId, other: Option<NodeId>) -> usize {
+        self.bus.of(node, other).len()
+    }
+
     pub(super) fn reserve(&mut self, node: NodeId, relay: HostId) {
         self.reach.reserved.insert((node, relay));
     }

@@ -303,7 +303,7 @@ impl World {
     /// A person's account.
     #[must_use]
     pub fn account(&self, node: NodeId) -> Option<AccountId> {
-        self.nodes.get(node.0)?.me().map(|me| me.account)
+        self.nodes.get(node.0)?.account
     }
 
     /// The machine of a person's node, while it runs.

@@ -7,7 +7,9 @@ use crate::endpoint::links::CARD_AGAIN;
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::{Change, ContactState, Reason};
 use crate::id::{AccountId, DeviceId, HostId, RecordKey};
-use crate::limits::{LOOKUP_FIRST, LOOKUP_LAST, LOOKUP_TIME, MAX_LOOKUPS, PREKEY_ROTATION};
+use crate::limits::{
+    LOOKUP_FIRST, LOOKUP_LAST, LOOKUP_PACE, LOOKUP_TIME, MAX_LOOKUPS, PREKEY_ROTATION,
+};
 use crate::machine::NetworkOutput;
 use crate::record::{AccountRecord, account_key, bundle_key};
 use crate::rows::RowsError;
@@ -116,15 +118,20 @@ impl Endpoint {
         let mut next = None;
         for (want, account) in wanted {
             let lookup = self.discovery.lookups.entry(account).or_insert_with(|| Lookup::new(now));
+            let mut not_before = lookup.not_before;
             if want == Want::Daily {
                 lookup.wait = LOOKUP_FIRST;
+                not_before = not_before.max(self.discovery.daily_at);
             }
             if lookup.asked.is_some() {
                 continue;
             }
-            if lookup.not_before > now {
-                next = Some(next.map_or(lookup.not_before, |it: Millis| it.min(lookup.not_before)));
+            if not_before > now {
+                next = Some(next.map_or(not_before, |it: Millis| it.min(not_before)));
             } else if under_way < MAX_LOOKUPS {
+                if want == Want::Daily {
+                    self.discovery.daily_at = now.saturating_add(LOOKUP_PACE);
+                }
                 under_way = under_way.saturating_add(1);
                 let key = account_key(&account);
                 lookup.asked = Some(Asked { key, since: now, record: None });

@@ -30,6 +30,8 @@ pub(super) struct Discovery {
     /// When it is looked again who is wanted, and when the next of them is due.
     look_at: Millis,
     look_next: Option<Millis>,
+    /// When a search may begin that nothing waits for.
+    daily_at: Millis,
     /// Contacts by whose links the network was already asked to be entered, and whether there may be
     /// more.
     entered: BTreeSet<AccountId>,
@@ -47,6 +49,7 @@ impl Discovery {
             lookups: BTreeMap::new(),
             look_at: now,
             look_next: None,
+            daily_at: now,
             entered: BTreeSet::new(),
             enter_due: true,
             found_at_strangers: 0,

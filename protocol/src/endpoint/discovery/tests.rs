@@ -7,7 +7,7 @@ use crate::endpoint::machine::tests::{person, time};
 use crate::endpoint::{Command, Effect, Input};
 use crate::id::{HostId, RecordKey};
 use crate::identity::{ContactLink, LinkHead, account_text};
-use crate::limits::{LOOKUP_FIRST, LOOKUP_LAST, LOOKUP_TIME, MAX_LOOKUPS};
+use crate::limits::{LOOKUP_FIRST, LOOKUP_LAST, LOOKUP_PACE, LOOKUP_TIME, MAX_LOOKUPS};
 use crate::machine::{NetworkInput, NetworkOutput, Output};
 use crate::record::{AccountRecord, RecordDevice, account_key, bundle_key};
 use crate::rows::memory::MemoryRows;
@@ -136,6 +136,37 @@ fn what_was_not_found_is_searched_again_after_longer_and_longer_waits() {
     }
     node.found(key(2), Vec::new());
     assert_eq!(node.searched(LOOKUP_LAST.saturating_add(Millis(2_001)), None), [key(2)]);
+}
+
+#[test]
+fn a_large_address_book_is_searched_one_a_minute_and_who_is_waited_for_comes_first() {
+    let mut node = Node::new();
+    node.reaches(true);
+    for seed in 2..8 {
+        node.adds(seed);
+        node.found(key(seed), vec![record(seed, 0)]);
+        node.found(bundle_key(&person(seed).device.id()), vec![bundle(seed, 0)]);
+    }
+    // Nothing waits for anybody.
+    node.machine.lanes.clear();
+
+    let mut searched = Vec::new();
+    let mut begun = node.searched(Millis::from_days(1), None);
+    for _ in 2..8 {
+        assert_eq!(begun.len(), 1);
+        searched.append(&mut begun);
+        assert!(node.found(*searched.last().unwrap(), Vec::new()).is_empty());
+        let soon = LOOKUP_PACE.saturating_sub(Millis::from_secs(3));
+        assert!(node.searched(soon, None).is_empty());
+        begun = node.searched(Millis::from_secs(6), None);
+    }
+    searched.sort();
+    searched.dedup();
+    assert_eq!(searched.len(), 6, "each of them, within as many minutes");
+    assert!(begun.is_empty());
+    for seed in [9, 10] {
+        assert_eq!(node.adds(seed), [key(seed)], "whoever is waited for is searched at once");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! | file | what it decides |
 //! |---|---|
+//! | `queues` | the own queues, and where they are registered |
 //! | `own` | using, leaving, showing; what contacts and links are told |
 //! | `register` | keys, queues and records at an own host; a host that lost state |
 //! | `fetch` | what an own host brings, and what it may delete |
@@ -13,9 +14,11 @@
 mod deposit;
 mod fetch;
 mod own;
+mod queues;
 mod register;
 mod ways;
 
 pub(super) use deposit::{Deposited, StampFor};
 pub(super) use fetch::Arrival;
+pub(super) use queues::Queues;
 pub(super) use ways::{Gate, Way};

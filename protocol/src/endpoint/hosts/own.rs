@@ -30,10 +30,11 @@ impl Endpoint {
             }
         }
         for host in self.hosts.keys() {
-            let known = self.registered.entry(*host).or_default();
+            self.queues.add_host(*host);
             for (key, ()) in load_all::<()>(cx.rows, &REGISTERED, host.as_bytes())? {
-                let queue = key.get(HostId::LENGTH..).and_then(QueueId::from_slice);
-                known.extend(queue);
+                if let Some(queue) = key.get(HostId::LENGTH..).and_then(QueueId::from_slice) {
+                    self.queues.registered(*host, queue);
+                }
             }
         }
         Ok(())
@@ -78,7 +79,7 @@ impl Endpoint {
             row.token = token.or(row.token);
             row.state = HostState::Registering;
             save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
-            self.registered.entry(host).or_default();
+            self.queues.add_host(host);
             self.dials.remove(&(host, StreamKind::Mailbox));
             let link = self
                 .mailbox_link(host)
@@ -122,7 +123,7 @@ impl Endpoint {
     pub(super) fn forget_host(&mut self, cx: &mut Cx<'_>, host: HostId) {
         self.hosts.remove(&host);
         cx.rows.delete(&OWN_HOSTS, host.as_bytes());
-        for queue in self.registered.remove(&host).unwrap_or_default() {
+        for queue in self.queues.remove_host(host) {
             cx.rows.delete(&REGISTERED, &[&host.as_bytes()[..], queue.as_bytes()].concat());
         }
     }
@@ -153,10 +154,8 @@ impl Endpoint {
             let never = !row.admitted && !tried;
             return if never { HostState::Registering } else { HostState::Unreachable };
         };
-        let complete = self.registered.get(&host).is_some_and(|known| {
-            known.contains(&row.contact_queue)
-                && self.queues.keys().all(|queue| known.contains(queue))
-        });
+        let complete =
+            self.queues.is_known(host, &row.contact_queue) && self.queues.is_complete(host);
         if !row.admitted || row.forgot_us || !complete || link.fetching.len() < 2 {
             return HostState::Registering;
         }
@@ -332,12 +331,7 @@ impl Endpoint {
 
     /// Whether a device can answer: its queues are registered where we say that we are.
     pub(super) fn can_be_answered(&self, device: DeviceId) -> bool {
-        let mut hosts = self.kept_at().peekable();
-        let wanted = || self.queues.iter().filter(|(_, whose)| **whose == device);
-        let none = self.hosts.is_empty();
-        none || hosts.any(|(host, _)| {
-            let known = self.registered.get(host);
-            known.is_some_and(|known| wanted().all(|(queue, _)| known.contains(queue)))
-        })
+        let mut hosts = self.kept_at();
+        self.hosts.is_empty() || hosts.any(|(host, _)| self.queues.has_all_of(*host, device))
     }
 }

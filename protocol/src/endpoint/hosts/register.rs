@@ -41,9 +41,8 @@ impl Endpoint {
         let row = row.clone();
         // A host that lost a little may have caught up with its count: what fits one frame is said
         // again on every stream.
-        let known = self.registered.entry(host).or_default();
-        if known.len() <= MAX_REGISTER {
-            known.clear();
+        if self.queues.count(host) <= MAX_REGISTER {
+            self.queues.register_again(host, row.contact_queue);
         }
         let keys = [(OwnerRole::Public, &row.public), (OwnerRole::Private, &row.private)];
         for (role, signer) in keys {
@@ -102,23 +101,19 @@ impl Endpoint {
         host: HostId,
     ) -> Result<(), RowsError> {
         let Some(row) = self.hosts.get(&host).cloned() else { return Ok(()) };
-        let known = self.registered.get(&host).cloned().unwrap_or_default();
         let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
         state.shown = true;
         let asked = state.registering.clone();
-        if !known.contains(&row.contact_queue) && !asked.contains(&row.contact_queue) {
+        let known = self.queues.is_known(host, &row.contact_queue);
+        if !known && !asked.contains(&row.contact_queue) {
             let queue = row.contact_queue;
             let registration = Registration { queue, access: QueueAccess::Stamp, quota: 0 };
             self.register(cx, link, host, (&row.public, vec![registration]));
         }
-        let missing: Vec<(QueueId, crate::id::DeviceId)> = self
-            .queues
-            .iter()
-            .filter(|(queue, _)| !known.contains(queue) && !asked.contains(queue))
-            .map(|(queue, device)| (*queue, *device))
-            .collect();
+        let lacking = self.queues.lacking(host).filter(|(queue, _)| !asked.contains(queue));
+        let lacking: Vec<(QueueId, crate::id::DeviceId)> = lacking.collect();
         let mut queues = Vec::new();
-        for (queue, device) in missing {
+        for (queue, device) in lacking {
             let net = self.me.network.as_str();
             let pair = self.sessions.pair(cx.rows, device)?;
             let root = pair
@@ -134,10 +129,7 @@ impl Endpoint {
         for page in queues.chunks(MAX_REGISTER) {
             self.register(cx, link, host, (&row.private, page.to_vec()));
         }
-        let gone = known
-            .iter()
-            .filter(|queue| **queue != row.contact_queue && !self.queues.contains_key(queue));
-        let gone: Vec<QueueId> = gone.copied().collect();
+        let gone = self.queues.gone(host, row.contact_queue);
         for page in gone.chunks(MAX_REGISTER) {
             let (owner, queues) = (owner_key(&row.private), page.to_vec());
             self.ask(cx, link, Asked::Nothing, Request::Drop { owner, queues }, true);
@@ -164,7 +156,7 @@ impl Endpoint {
     }
 
     fn unregistered(&mut self, cx: &mut Cx<'_>, host: HostId, queue: QueueId) {
-        self.registered.entry(host).or_default().remove(&queue);
+        self.queues.unregistered(host, queue);
         cx.rows.delete(&REGISTERED, &[&host.as_bytes()[..], queue.as_bytes()].concat());
     }
 
@@ -224,8 +216,7 @@ impl Endpoint {
         row.seqs = [0; 2];
         row.forgot_us |= forgot_us;
         save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
-        let known = self.registered.get(&host).cloned().unwrap_or_default();
-        for queue in known {
+        for queue in self.queues.known(host).collect::<Vec<QueueId>>() {
             self.unregistered(cx, host, queue);
         }
         self.queues_changed = true;
@@ -257,10 +248,10 @@ impl Endpoint {
                         state.registering.remove(&queue);
                     }
                     if *answer == Answer::Done {
-                        self.registered.entry(host).or_default().insert(queue);
+                        self.queues.registered(host, queue);
                         let key = [&host.as_bytes()[..], queue.as_bytes()].concat();
                         save(cx.rows, &REGISTERED, &key, &())?;
-                        self.to_pump.extend(self.queues.get(&queue));
+                        self.to_pump.extend(self.queues.device(&queue));
                     }
                 }
                 Ok(())

@@ -91,7 +91,9 @@ impl Endpoint {
         device: DeviceId,
     ) -> Vec<(HostId, QueueId, Vec<Address>)> {
         let Some((contact, row)) = self.device_row(device) else { return Vec::new() };
-        let Ok(bundle) = Bundle::from_bytes(&row.bundle, self.net()) else { return Vec::new() };
+        let Some(bundle) = Bundle::from_stored(&row.bundle, self.net()) else {
+            return Vec::new();
+        };
         let addresses = |host: HostId| {
             let named = contact.link_hosts.iter().filter(|(named, _)| *named == host);
             named.flat_map(|(_, addresses)| addresses.clone()).collect()
@@ -133,7 +135,8 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         device: DeviceId,
     ) -> Vec<Way> {
-        if !self.can_be_answered(device) {
+        let is_first = self.lanes.get(&device).is_some_and(Lane::has_first_contact);
+        if !is_first || !self.can_be_answered(device) {
             return Vec::new();
         }
         let invite = self.device_row(device).and_then(|(contact, _)| contact.invite);
@@ -167,37 +170,6 @@ impl Endpoint {
         state.gates.insert(queue, Gate::Asked(key.clone()));
         self.ask(cx, link, Asked::Open(queue), Request::Open { queue, key }, true);
         None
-    }
-
-    /// Hosts of contacts that something waits for.
-    pub(in crate::endpoint) fn wanted_hosts(&mut self, now: Millis) -> Vec<(HostId, Vec<Address>)> {
-        let mut wanted = Vec::new();
-        for contact in self.contacts.values() {
-            if contact.devices.is_empty()
-                && contact.state == crate::endpoint::ContactState::Requested
-            {
-                wanted.extend(contact.link_hosts.iter().cloned());
-            }
-        }
-        let waiting: Vec<DeviceId> = self
-            .lanes
-            .iter()
-            .filter(|(device, lane)| {
-                let owed = self.device_row(**device).is_some_and(|(_, row)| row.renewal.is_some());
-                let late = lane.is_late(now);
-                owed || late || (!lane.is_idle() && self.link_to(**device).is_none())
-            })
-            .map(|(device, _)| *device)
-            .collect();
-        for device in waiting {
-            if self.lanes.get(&device).is_some_and(Lane::has_first_contact) {
-                let queues = self.contact_queues_of(device).into_iter();
-                wanted.extend(queues.map(|(host, _, addresses)| (host, addresses)));
-            }
-            let hosts = self.hosts_of(device).1.iter();
-            wanted.extend(hosts.map(|it| (it.host, it.addresses.clone())));
-        }
-        wanted
     }
 
     /// The devices whose mail a host keeps, as far as something waits for them.

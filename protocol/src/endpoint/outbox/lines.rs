@@ -5,6 +5,7 @@
 //! restart it is encrypted again at a new position under the same message id.
 //! Source: PROTOCOL §7, "The outbox keeps no ciphertext".
 
+use core::ops::Bound;
 use std::collections::BTreeSet;
 
 use serde_bytes::ByteBuf;
@@ -20,7 +21,7 @@ use crate::endpoint::sessions::EncryptFailure;
 use crate::endpoint::{Change, MessageState, Reason, StepKind};
 use crate::envelope::{Bucket, Envelope, revoke_hash, seal, sealed_message_length};
 use crate::id::{AccountId, DeviceId, MessageId, QueueId, SessionId};
-use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT, MAX_RECEIPT_IDS, RECEIPT_WAITS};
+use crate::limits::{DIRECT_GRACE, MAX_IN_FLIGHT, MAX_PUMPED, MAX_RECEIPT_IDS, RECEIPT_WAITS};
 use crate::machine::LinkId;
 use crate::rows::RowsError;
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
@@ -208,7 +209,7 @@ impl Endpoint {
     /// Lets leave what can leave: on a direct stream; at the hosts where there is none, or where it
     /// has been silent for too long.
     pub(in crate::endpoint) fn pump(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
-        for device in core::mem::take(&mut self.to_pump) {
+        for device in self.next_to_pump(cx.now.since_start) {
             self.follow_session(cx, device)?;
             let direct = self.link_to(device);
             let Some(lane) = self.lanes.get(&device) else { continue };
@@ -229,6 +230,21 @@ impl Endpoint {
             self.set_timer(cx, device, direct.is_some());
         }
         Ok(())
+    }
+
+    /// As many devices as one batch takes, where the last one ended.
+    fn next_to_pump(&mut self, now: Millis) -> Vec<DeviceId> {
+        let after = self.to_pump.range((Bound::Excluded(self.pumped), Bound::Unbounded));
+        let around = after.chain(self.to_pump.range(..=self.pumped));
+        let devices: Vec<DeviceId> = around.take(MAX_PUMPED).copied().collect();
+        for device in &devices {
+            self.to_pump.remove(device);
+        }
+        if let (Some(last), Some(rest)) = (devices.last(), self.to_pump.first()) {
+            self.pumped = *last;
+            self.timers.insert(*rest, now);
+        }
+        devices
     }
 
     /// Encrypts what waits, as far as something takes it.
