@@ -155,7 +155,24 @@ impl Actor {
         self.child = None;
     }
 
-    fn kill(&mut self) {
+    /// Adds to its configuration, for the next start.
+    pub(crate) fn configure(&self, section: &str) -> Result<(), Failure> {
+        let path = self.home.join("config.toml");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        Ok(fs::write(path, format!("{text}\n{section}"))?)
+    }
+
+    /// Where it listens first.
+    pub(crate) fn listens(&self) -> &str {
+        &self.listens
+    }
+
+    /// Its process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();

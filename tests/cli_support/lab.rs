@@ -1,8 +1,10 @@
 //! A small world of network namespaces: an internet, homes behind NAT, rooms.
 //!
-//! It needs root, `ip` and `nft`; where one is missing, [`Lab::new`] says so and there is no lab.
+//! It needs root, `ip` and `nft`, slow cables `python3`; where one is missing, [`Lab::new`] says so and
+//! there is no lab.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static LABS: AtomicU32 = AtomicU32::new(0);
@@ -14,6 +16,24 @@ pub(crate) enum Nat {
     Cone,
     /// Another port for every peer.
     Symmetric,
+}
+
+/// A cable that carries frames late, unevenly, not all of them; cut with this value.
+pub(crate) struct Far(Child);
+
+impl Far {
+    /// From now on each frame takes `delay` ms and up to `jitter` more each way, and `loss` per cent
+    /// are lost.
+    pub(crate) fn set(&mut self, (delay, jitter, loss): (u32, u32, u32)) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{delay} {jitter} {loss}").unwrap();
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Namespaces that are gone with this value.
@@ -42,12 +62,13 @@ impl Lab {
         let net = lab.name("net");
         lab.spaces.push(net.clone());
         let made = run("ip", &format!("netns add {net}"))
-            && run("ip", &format!("netns exec {net} nft list ruleset"));
+            && run("ip", &format!("netns exec {net} nft list ruleset"))
+            && run("python3", "--version");
         if !made {
             // Said where a test says it: a skipped one is not a green one.
             #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
             {
-                eprintln!("skipped: this needs root, network namespaces and nft");
+                eprintln!("skipped: this needs root, network namespaces, nft and python3");
             }
             return None;
         }
@@ -88,6 +109,34 @@ impl Lab {
         self.cable((&space, "e0"), (&net, "sw"));
         must("ip", &format!("-n {space} addr add 203.0.113.{last}/24 dev e0"));
         space
+    }
+
+    /// Somebody on the internet, at the end of a slow cable.
+    pub(crate) fn far(&mut self, name: &str, last: u8) -> (String, Far) {
+        let (space, middle) = (self.space(name), self.space(&format!("{name}m")));
+        let net = self.name("net");
+        must("ip", &format!("-n {space} link add e0 type veth peer name near netns {middle}"));
+        self.cables += 1;
+        let port = format!("p{}", self.cables);
+        must("ip", &format!("-n {middle} link add far type veth peer name {port} netns {net}"));
+        must("ip", &format!("-n {net} link set {port} master sw"));
+        for (space, end) in
+            [(&space, "e0"), (&middle, "near"), (&middle, "far"), (&net, port.as_str())]
+        {
+            must("ip", &format!("-n {space} link set {end} up"));
+        }
+        must("ip", &format!("-n {space} addr add 203.0.113.{last}/24 dev e0"));
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cli_support/far.py");
+        let mut cable = Command::new("ip")
+            .args(["netns", "exec", &middle, "python3", script, "near", "far"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(cable.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        (space, Far(cable))
     }
 
     /// A home 192.168.`number`.0/24 behind a router at 203.0.113.`number`, which lets nothing in that

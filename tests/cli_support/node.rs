@@ -1,7 +1,7 @@
 //! A running node: its process, its place, what it has received.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -17,6 +17,8 @@ pub(crate) struct Node {
     pub(crate) listens: String,
     /// In which network namespace it lives.
     space: Option<String>,
+    /// Another binary than the one that was built, at every start.
+    pub(crate) program: Option<std::path::PathBuf>,
 }
 
 impl Node {
@@ -33,7 +35,8 @@ impl Node {
 
     /// A home that is there, started; it listens there at every start.
     pub(crate) fn listening(place: Place, at: &str) -> Self {
-        let mut node = Self { place, child: None, listens: at.to_owned(), space: None };
+        let mut node =
+            Self { place, child: None, listens: at.to_owned(), space: None, program: None };
         node.start();
         node
     }
@@ -52,7 +55,7 @@ impl Node {
         assert_eq!(place.run(init).exit, Some(0));
         place.configure(config);
         let space = Some(namespace.to_owned());
-        let mut node = Self { place, child: None, listens: String::new(), space };
+        let mut node = Self { place, child: None, listens: String::new(), space, program: None };
         node.start_again();
         node
     }
@@ -60,7 +63,7 @@ impl Node {
     /// Starts it in its network namespace, where it listens by default.
     pub(crate) fn start_again(&mut self) {
         let godwit = self.place.command();
-        let mut command = std::process::Command::new("ip");
+        let mut command = Command::new("ip");
         let space = self.space.as_deref().unwrap();
         command.args(["netns", "exec", space]).arg(godwit.get_program());
         command.env("GODWIT_HOME", self.place.home()).args(["run", "--json"]);
@@ -74,7 +77,11 @@ impl Node {
 
     /// Starts it where it was.
     pub(crate) fn start(&mut self) {
-        let mut command = self.place.command();
+        let mut command = match &self.program {
+            Some(program) => Command::new(program),
+            None => super::bare(),
+        };
+        command.env("GODWIT_HOME", self.place.home()).stdin(Stdio::null());
         command.args(["run", "--json", "--listen", &self.listens]);
         self.spawn(command);
     }
@@ -83,14 +90,14 @@ impl Node {
     pub(crate) fn start_with_descriptors(&mut self, count: u32) {
         let godwit = self.place.command();
         let run = format!("ulimit -n {count}; exec \"$0\" run --json --listen \"$1\"");
-        let mut command = std::process::Command::new("sh");
+        let mut command = Command::new("sh");
         command.args(["-c", &run]).arg(godwit.get_program()).arg(&self.listens);
         command.env("GODWIT_HOME", self.place.home());
         self.spawn(command);
     }
 
     /// Waits until it is ready.
-    fn spawn(&mut self, mut command: std::process::Command) {
+    fn spawn(&mut self, mut command: Command) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -4,6 +4,9 @@
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
 
+use std::io::Write as _;
+use std::time::Instant;
+
 use cli_support::lab::{Lab, Nat};
 use cli_support::node::Node;
 use rustix::process::Signal;
@@ -138,6 +141,56 @@ fn a_cable_that_is_pulled_and_a_router_that_gives_another_address_lose_nothing()
     Lab::settle(&space, 1, 30);
     alice.receives(&["two heard", "still there?"]);
     bob.receives(&["one", "two", "three"]);
+}
+
+/// How good a connection is: its name; ms, ms of jitter, per cent lost, each way.
+const LADDER: [(&str, (u32, u32, u32)); 5] = [
+    ("a good Wi-Fi", (2, 1, 0)),
+    ("a mobile network", (40, 20, 1)),
+    ("the edge of one", (150, 100, 3)),
+    ("a satellite", (300, 20, 1)),
+    ("a fifth lost", (50, 30, 20)),
+];
+
+#[test]
+fn texts_arrive_on_every_rung_of_a_ladder_that_leads_down() {
+    let Some(mut lab) = Lab::new() else { return };
+    let host = Node::within(&lab.public("host", 100), &["init", "--host"], "");
+    let (space, mut cable) = lab.far("alice", 101);
+    let mut alice = person(&space, "Alice");
+    let bob = person(&lab.public("bob", 102), "Bob");
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
+    }
+    alice.ok(&["contact", "add", &bob.link(&["contact", "invite"]), "--as", "bob"]);
+    alice.ok(&["send", "bob", "at first", "--wait", "delivered"]);
+
+    let timed = |node: &Node, to: &str, text: &str| {
+        let start = Instant::now();
+        node.ok(&["send", to, text, "--wait", "delivered", "--timeout", "60s"]);
+        start.elapsed().as_secs_f64()
+    };
+    let mut report = String::new();
+    for (name, quality) in LADDER {
+        cable.set(quality);
+        let there = timed(&alice, "bob", &format!("over {name}"));
+        let back = timed(&bob, "alice", &format!("back over {name}"));
+        // And from nothing: every connection is made anew.
+        alice.stop();
+        bob.ok(&["send", "alice", &format!("waiting behind {name}")]);
+        let start = Instant::now();
+        alice.start_again();
+        let waited = format!("waiting behind {name}");
+        alice.until("what waited", |alice| alice.received().last() == Some(&waited));
+        let anew = start.elapsed().as_secs_f64();
+        report += &format!(
+            "  {name:<18} a text {there:6.2} s, one back {back:6.2} s, from a start {anew:6.2} s\n"
+        );
+    }
+    // Told past the harness, which keeps what a good test says.
+    write!(std::io::stderr(), "delivered on every rung:\n{report}").unwrap();
+    assert_eq!(bob.received().len(), 1 + LADDER.len());
+    assert_eq!(alice.received().len(), 2 * LADDER.len());
 }
 
 #[test]

@@ -5,15 +5,18 @@
 //! |---|---|
 //! | `rows` | the very rows that a text of 1 KiB leaves at both ends |
 //! | `rivals` | an echo over a stream, commits, syncs; the loops that write the rows |
+//! | `idle` | a meter of bytes, and what the kernel counts of a process |
 //! | `deposit` | 64 senders at a real host, and a loop that shares flushes |
 //!
 //! Source: ARCHITECTURE, "node/src"; the medians of several runs go to the README.
 
 mod deposit;
+mod idle;
 mod rivals;
 mod rows;
 
 pub use deposit::{Depositors, deposit_loop};
+pub use idle::{Meter, Usage, bare};
 pub use rivals::{Rivals, Two, pipelined_loop, pipelined_stream};
 
 /// Bytes of a text that is measured.

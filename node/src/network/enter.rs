@@ -5,9 +5,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures::future::{Either, join_all, select};
-use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
-use tokio::net::lookup_host;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -19,8 +17,6 @@ use super::{DIAL_TIME, Network, translate};
 
 /// How long a direct dial has before others are asked to relay.
 const HEAD_START: Duration = Duration::from_secs(1);
-/// How long a name may take.
-const NAME_TIME: Duration = Duration::from_secs(5);
 /// The first and the longest wait before such a peer is dialled again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
 /// How long a peer that a contact's link names is tried: a place is kept for others.
@@ -48,7 +44,8 @@ impl Network {
         addresses: &[Address],
         relays: &[HostId],
     ) -> Option<Multiaddr> {
-        let addresses = join_all(addresses.iter().map(resolve)).await.concat();
+        let addresses =
+            join_all(addresses.iter().map(|it| self.shared.names.resolve(it))).await.concat();
         let relays: Vec<PeerId> = relays.iter().filter_map(translate::peer_id).collect();
         let direct = self.asked(|answer| Order::Connect { peer: id, addresses, answer });
         if relays.is_empty() {
@@ -108,46 +105,5 @@ impl Network {
             });
             self.keep(task);
         }
-    }
-}
-
-/// What an address means now: a name becomes the addresses that it has at this moment.
-pub(super) async fn resolve(address: &Address) -> Vec<Multiaddr> {
-    let Some(parsed) = translate::multiaddr(address) else { return Vec::new() };
-    let mut parts = parsed.iter();
-    let (name, four, six) = match parts.next() {
-        Some(Protocol::Dns(name)) => (name, true, true),
-        Some(Protocol::Dns4(name)) => (name, true, false),
-        Some(Protocol::Dns6(name)) => (name, false, true),
-        _ => return vec![parsed],
-    };
-    // The port is that of the address: this one only completes the question.
-    let found = timeout(NAME_TIME, lookup_host((name.as_ref(), 0))).await;
-    let Ok(Ok(found)) = found else { return Vec::new() };
-    let rest: Multiaddr = parts.collect();
-    found
-        .map(|it| it.ip())
-        .filter(|ip| if ip.is_ipv4() { four } else { six })
-        .map(|ip| Multiaddr::from(ip).into_iter().chain(rest.iter()).collect())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_name_is_resolved_to_the_family_that_is_asked_for() {
-        let resolved = |text: &str| {
-            let address = Address::new(text).unwrap();
-            async move { resolve(&address).await }
-        };
-
-        let four = resolved("/dns4/localhost/tcp/7").await;
-        assert_eq!(four, ["/ip4/127.0.0.1/tcp/7".parse().unwrap()]);
-        let quic = resolved("/dns4/localhost/udp/7/quic-v1").await;
-        assert_eq!(quic, ["/ip4/127.0.0.1/udp/7/quic-v1".parse().unwrap()]);
-        assert!(resolved("/dns/no-such-name.invalid/tcp/7").await.is_empty());
-        assert_eq!(resolved("/ip6/::1/tcp/7").await, ["/ip6/::1/tcp/7".parse().unwrap()]);
     }
 }

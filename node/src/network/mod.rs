@@ -8,10 +8,12 @@
 //! closed and reported, a reader whose machine is busy stops reading.
 //! Source: NETWORK-NOTES §1, §2, §7; PROTOCOL §8.
 
+pub(crate) mod bare;
 mod checks;
 mod dht;
 mod enter;
 mod link;
+mod names;
 mod range;
 pub(crate) mod raw;
 pub(crate) mod reach;
@@ -36,6 +38,7 @@ use godwit_protocol::machine::{Address, LinkId, NetworkInput, NetworkOutput, Ope
 
 pub(crate) use enter::Entrance;
 use link::LinkHandle;
+use names::Names;
 pub use reach::Proof;
 use swarm::{Order, Word};
 
@@ -155,6 +158,7 @@ struct Shared {
     orders: mpsc::UnboundedSender<Order>,
     control: Control,
     links: Mutex<Links>,
+    names: Names,
     next_link: AtomicU64,
     listening: watch::Receiver<Vec<Address>>,
     announce: Vec<Address>,
@@ -210,6 +214,7 @@ impl Network {
                 orders,
                 control,
                 links: Mutex::default(),
+                names: Names::default(),
                 next_link: AtomicU64::new(1),
                 listening: started.listening,
                 announce: config.announce,

@@ -18,7 +18,6 @@ use godwit_protocol::id::HostId;
 use godwit_protocol::machine::Address;
 use godwit_protocol::wire::dial_back::{DialBack, DialBackAnswer, DialBackResult, MAX_DIAL_BACK};
 
-use super::enter::resolve;
 use super::swarm::Order;
 use super::{Network, translate};
 
@@ -47,7 +46,7 @@ impl Network {
         self.order(Order::WhoDialsBack { answer });
         let mut peers = peers.await.unwrap_or_default();
         peers.truncate(MAX_ASKED);
-        let meaning = join_all(addresses.iter().map(resolve)).await;
+        let meaning = join_all(addresses.iter().map(|it| self.shared.names.resolve(it))).await;
         // Each address with every meaning of its name.
         let flat: Vec<(usize, Address)> = meaning
             .iter()

@@ -31,6 +31,10 @@ use super::{Engine, EngineError, EngineStats, is_empty};
 use crate::batch::{Batch, Durable};
 use crate::space;
 
+/// How often sled tidies its segments, which half of that time may take, and syncs its file once more:
+/// commits do not wait for it, and a node at rest is woken by it.
+const HOUSEKEEPING_MS: u64 = 2_000;
+
 /// Fixed when the folder is made. A quarter of it is what one page may hold, which must exceed a leaf
 /// of 17 values of 16 KiB; the log is written through buffers of it, so more costs memory.
 const SEGMENT_BYTES: usize = 2 << 20;
@@ -72,8 +76,11 @@ impl SledEngine {
         cache_bytes: u64,
         tables: &[&'static str],
     ) -> Result<Self, EngineError> {
-        let config =
-            Config::new().path(&folder).segment_size(segment(&folder)).cache_capacity(cache_bytes);
+        let config = Config::new()
+            .path(&folder)
+            .segment_size(segment(&folder))
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(Some(HOUSEKEEPING_MS));
         let db = config.open().map_err(from_sled)?;
         let pieces = db.open_tree(PIECES).map_err(from_sled)?;
         let mut trees = BTreeMap::new();

@@ -1,4 +1,6 @@
-//! `bench`: three figures of this machine, each beside its raw loop in the same run.
+//! `bench`: figures of this machine, each beside its raw loop in the same run.
+
+mod idle;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ pub(crate) struct Args {
     /// Fewer rounds: rougher figures in a few seconds
     #[arg(long)]
     quick: bool,
+    /// Be the node that `idle` is measured beside, connected to this one, until the input ends
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    bare: Option<String>,
 }
 
 /// What can be measured.
@@ -34,6 +39,8 @@ enum Case {
     Pipelined,
     /// Deposits a second of 64 senders at one host, durable before the receipt
     Deposit,
+    /// What a minute costs in which nothing happens, and one in which nobody answers
+    Idle,
 }
 
 /// Texts in one array.
@@ -65,13 +72,17 @@ struct Figure {
 
 /// Runs the cases one after the other.
 pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
-    let all = [Case::Latency, Case::Pipelined, Case::Deposit];
+    if let Some(address) = &args.bare {
+        return Ok(godwit_node::bench::bare(address).await?);
+    }
+    let all = [Case::Latency, Case::Pipelined, Case::Deposit, Case::Idle];
     let cases = if args.cases.is_empty() { &all[..] } else { &args.cases };
     for case in cases {
         let figures = match case {
             Case::Latency => latency(if args.quick { 50 } else { 500 }).await?,
             Case::Pipelined => pipelined(if args.quick { 2_500 } else { 10_000 }).await?,
             Case::Deposit => deposit(if args.quick { 50 } else { 300 }).await?,
+            Case::Idle => idle::measure(args.quick)?,
         };
         for figure in &figures {
             figure.print(format)?;
@@ -97,7 +108,7 @@ impl Figure {
                     _ => String::new(),
                 };
                 output::line(&format!(
-                    "{:<10} {:>10.2} {:<6} {:>6.2} x {:.2} of {}{aim}",
+                    "{:<10} {:>10.2} {:<9} {:>6.2} x {:.2} of {}{aim}",
                     self.case, self.value, self.unit, ratio, self.rival, self.beside
                 ))?;
             }
