@@ -193,6 +193,12 @@ limits! {
     /// Queue roots kept of a device pair (PROTOCOL §7).
     MAX_QUEUE_ROOTS: usize = 3, "roots";
 
+    // Contacts
+    /// Contacts of every kind, so that the queues of all fit one owner key at a host (PROTOCOL §7).
+    MAX_CONTACTS: usize = 1_024, "contacts";
+    /// Requests of strangers that wait for an answer; an invited one does not count (PROTOCOL §7).
+    MAX_PENDING: usize = 256, "contacts";
+
     // Outbox
     /// What is under way moves to a new session at most once in this time a pair (PROTOCOL §4,
     /// "Which session").

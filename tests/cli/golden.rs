@@ -51,9 +51,12 @@ fn times(text: &str) -> String {
                 line.replace_range(at..at + end, "<n>");
             }
         }
-        if let Some(at) = line.find("MiB free") {
-            let start = line[..at].rfind(|it: char| !it.is_ascii_digit()).unwrap();
-            line.replace_range(start + 1..at, "<n>");
+        // A disk whose room is a whole number of GiB says so in GiB.
+        for unit in ["MiB free", "GiB free"] {
+            if let Some(at) = line.find(unit) {
+                let start = line[..at].rfind(|it: char| !it.is_ascii_digit()).unwrap();
+                line.replace_range(start + 1..at + 3, "<n>MiB");
+            }
         }
         lines.push(line.trim_start_matches(' ').to_owned());
     }

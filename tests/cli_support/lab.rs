@@ -111,6 +111,14 @@ impl Lab {
         space
     }
 
+    /// Gives somebody on the internet an address of the other family too, or takes that of IPv4 away.
+    pub(crate) fn families(space: &str, last: u8, both: bool) {
+        must("ip", &format!("-n {space} addr add 2001:db8::{last}/64 dev e0 nodad"));
+        if !both {
+            must("ip", &format!("-n {space} addr del 203.0.113.{last}/24 dev e0"));
+        }
+    }
+
     /// Somebody on the internet, at the end of a slow cable.
     pub(crate) fn far(&mut self, name: &str, last: u8) -> (String, Far) {
         let (space, middle) = (self.space(name), self.space(&format!("{name}m")));

@@ -191,3 +191,30 @@ fn a_node_that_was_there_before_its_network_finds_its_peers_when_it_comes() {
     alice.until("its addresses", |alice| address(alice).starts_with("/ip4/10.77.0.1/tcp/"));
     use_host(&alice, &host);
 }
+
+#[test]
+fn a_host_that_has_another_address_is_found_where_it_is() {
+    let entrance = Node::new(&["init", "--host"]);
+    let enter = entering(&entrance);
+    let mut host = Node::configured(&["init", "--host"], &enter);
+    let person =
+        |name: &str| Node::configured(&["init", "--no-passphrase", "--name", name], &enter);
+    let (alice, bob) = (person("Alice"), person("Bob"));
+    for node in [&alice, &bob] {
+        use_host(node, &host);
+    }
+    alice.ok(&["contact", "add", &bob.link(&["contact", "invite"]), "--as", "bob"]);
+    alice.ok(&["send", "bob", "before", "--wait", "delivered"]);
+
+    let before = host.listens.clone();
+    host.stop();
+    "/ip4/127.0.0.1/tcp/0".clone_into(&mut host.listens);
+    host.start();
+    assert_ne!(host.listens, before);
+    for node in [&alice, &bob] {
+        node.until("its host", |node| node.host_state() == "ok");
+    }
+
+    alice.ok(&["send", "bob", "after", "--wait", "deposited"]);
+    bob.receives(&["before", "after"]);
+}

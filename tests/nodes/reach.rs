@@ -25,6 +25,15 @@ fn peers(node: &Node) -> u64 {
     node.ok(&["status", "--json"]).json()["peers"].as_u64().unwrap()
 }
 
+/// Both say a word that arrives.
+fn they_talk(one: (&Node, &str), other: (&Node, &str)) {
+    for ((from, _), (to, name)) in [(one, other), (other, one)] {
+        let before = to.received().len();
+        from.ok(&["send", name, "a word", "--wait", "delivered", "--timeout", "90s"]);
+        to.until("a word", |to| to.received().len() > before);
+    }
+}
+
 /// Two people at home, each behind its own router, and a host on the internet that both use; they know
 /// each other by an invite.
 struct Town {
@@ -34,14 +43,17 @@ struct Town {
     lab: Lab,
 }
 
-fn town(nat: Nat) -> Option<Town> {
+fn town(nat: Nat, profile: &str) -> Option<Town> {
     let mut lab = Lab::new()?;
-    let host = Node::within(&lab.public("host", 100), &["init", "--host"], "");
+    let relays = u64::from(profile == "full");
+    let profile = format!("[node]\nprofile = \"{profile}\"\n");
+    let host = Node::within(&lab.public("host", 100), &["init", "--host"], &profile);
     let [alice, bob] = [("alice", 1), ("bob", 2)].map(|(name, number)| {
         let home = lab.home(&format!("{name}s"), number, nat);
         let node = person(&lab.inside(&home, name, (number, 10)), name);
         node.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
-        node.until("a way in through the host", |node| reach(node, "relays") == 1);
+        node.until("its host", |node| node.host_state() == "ok");
+        node.until("a way in through the host", |node| reach(node, "relays") == relays);
         node
     });
     let link = bob.link(&["contact", "invite"]);
@@ -65,7 +77,7 @@ fn sends_directly(from: &Node) {
 
 #[test]
 fn two_behind_their_routers_talk_directly_through_a_punched_hole() {
-    let Some(Town { alice, bob, host, lab: _lab }) = town(Nat::Cone) else { return };
+    let Some(Town { alice, bob, host, lab: _lab }) = town(Nat::Cone, "full") else { return };
 
     sends_directly(&alice);
     alice.until("a hole", |alice| reach(alice, "relayed") == 0 && peers(alice) == 2);
@@ -79,7 +91,9 @@ fn two_behind_their_routers_talk_directly_through_a_punched_hole() {
 
 #[test]
 fn two_behind_routers_that_no_hole_goes_through_talk_through_the_host() {
-    let Some(Town { alice, bob, mut host, lab: _lab }) = town(Nat::Symmetric) else { return };
+    let Some(Town { alice, bob, mut host, lab: _lab }) = town(Nat::Symmetric, "full") else {
+        return;
+    };
 
     sends_directly(&alice);
     assert_eq!(reach(&alice, "relayed"), 1);
@@ -89,6 +103,52 @@ fn two_behind_routers_that_no_hole_goes_through_talk_through_the_host() {
     bob.until("what waited", |bob| {
         bob.received().last().is_some_and(|text| text == "after the host was gone")
     });
+}
+
+#[test]
+fn a_host_that_relays_nobody_still_carries_every_text() {
+    let Some(Town { alice, bob, host, lab: _lab }) = town(Nat::Symmetric, "light") else { return };
+
+    they_talk((&alice, "alice"), (&bob, "bob"));
+    assert_eq!((peers(&alice), reach(&alice, "relayed")), (1, 0), "none but the host");
+    drop(host);
+}
+
+#[test]
+fn peers_that_share_only_one_family_or_none_talk() {
+    let Some(mut lab) = Lab::new() else { return };
+    let space = lab.public("host", 100);
+    Lab::families(&space, 100, true);
+    let host = Node::within(&space, &["init", "--host"], "");
+    let four = person(&lab.public("four", 101), "Four");
+    let [six, both] = [("six", 102), ("both", 103)].map(|(name, last)| {
+        let space = lab.public(name, last);
+        Lab::families(&space, last, name == "both");
+        person(&space, name)
+    });
+    for node in [&four, &six, &both] {
+        node.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
+    }
+    for (from, to, name) in [(&four, &six, "six"), (&both, &six, "six"), (&both, &four, "four")] {
+        from.ok(&["contact", "add", &to.link(&["contact", "invite"]), "--as", name]);
+    }
+
+    they_talk((&both, "both"), (&six, "six"));
+    they_talk((&both, "both"), (&four, "four"));
+    they_talk((&four, "four"), (&six, "six"));
+}
+
+#[test]
+fn a_host_that_tells_dead_addresses_too_is_reached_where_it_lives() {
+    let Some(mut lab) = Lab::new() else { return };
+    // Nobody is there, and here it is.
+    let config =
+        "[node]\nannounce = [\"/ip4/203.0.113.250/tcp/7447\", \"/ip4/203.0.113.100/tcp/7447\"]\n";
+    let host = Node::within(&lab.public("host", 100), &["init", "--host"], config);
+    let alice = person(&lab.public("alice", 101), "Alice");
+
+    alice.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
+    alice.until("its host", |alice| alice.host_state() == "ok");
 }
 
 #[test]

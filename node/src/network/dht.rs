@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use libp2p::kad::store::{RecordStore, Result as StoreResult};
 use libp2p::kad::{
-    Behaviour, BucketInserts, Caching, Config, Event, GetRecordOk, InboundRequest, Mode,
-    PeerRecord, ProviderRecord, QueryId, QueryResult, Quorum, Record, RecordKey as Key,
-    StoreInserts,
+    Behaviour, BucketInserts, Caching, Config, Event, GetClosestPeersError, GetClosestPeersOk,
+    GetRecordOk, InboundRequest, Mode, PeerRecord, ProviderRecord, QueryId, QueryResult, Quorum,
+    Record, RecordKey as Key, StoreInserts,
 };
-use libp2p::{PeerId, StreamProtocol};
+use libp2p::{Multiaddr, PeerId, StreamProtocol};
+use tokio::sync::oneshot;
 
 use godwit_protocol::id::{HostId, RecordKey};
 use godwit_protocol::limits::{MAX_FOUND_VALUES, MAX_RECORD};
@@ -31,6 +32,8 @@ use crate::clock::wall;
 const QUERY_TIME: Duration = Duration::from_secs(60);
 /// How long one peer may take to answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// Addresses of one node that a search brings.
+const MAX_PLACES: usize = 8;
 /// Peers that are asked at once.
 const PARALLEL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(5);
 
@@ -50,6 +53,7 @@ type Values = Vec<(HostId, Vec<u8>)>;
 pub(super) struct Queries {
     searches: HashMap<QueryId, (RecordKey, Values)>,
     puts: HashMap<QueryId, RecordKey>,
+    places: HashMap<QueryId, (PeerId, oneshot::Sender<Vec<Multiaddr>>)>,
 }
 
 /// Kademlia for one network; a server answers others.
@@ -81,6 +85,19 @@ impl Queries {
     pub(super) fn find(&mut self, kad: &mut Kad, key: RecordKey) {
         let query = kad.get_record(Key::from(key.as_bytes().to_vec()));
         self.searches.insert(query, (key, Vec::new()));
+    }
+
+    /// Searches where a node of the DHT is: those nearest to it know.
+    pub(super) fn locate(
+        &mut self,
+        kad: &mut Kad,
+        peer: PeerId,
+        answer: oneshot::Sender<Vec<Multiaddr>>,
+    ) {
+        // Else it is tried where it was, fails, and is not tried again in this search.
+        kad.remove_peer(&peer);
+        let query = kad.get_closest_peers(peer);
+        self.places.insert(query, (peer, answer));
     }
 
     /// Gives a record to the nodes nearest to its key; this one keeps it too if it is a server.
@@ -130,6 +147,19 @@ impl Queries {
                         // What a server puts it holds itself.
                         let reached = server || result.is_ok();
                         return Some(NetworkInput::Stored { key, reached });
+                    }
+                    QueryResult::GetClosestPeers(result) if step.last => {
+                        let (peer, answer) = self.places.remove(&id)?;
+                        let near = match result {
+                            Ok(GetClosestPeersOk { peers, .. })
+                            | Err(GetClosestPeersError::Timeout { peers, .. }) => peers,
+                        };
+                        let it = near.into_iter().find(|near| near.peer_id == peer);
+                        let mut addresses = it.map(|near| near.addrs).unwrap_or_default();
+                        addresses.truncate(MAX_PLACES);
+                        // Who asked may have given up.
+                        let _ = answer.send(addresses);
+                        return None;
                     }
                     _ => {}
                 }

@@ -13,6 +13,7 @@ mod checks;
 mod dht;
 mod enter;
 mod link;
+mod located;
 mod names;
 mod range;
 pub(crate) mod raw;
@@ -38,6 +39,7 @@ use godwit_protocol::machine::{Address, LinkId, NetworkInput, NetworkOutput, Ope
 
 pub(crate) use enter::Entrance;
 use link::LinkHandle;
+use located::Located;
 use names::Names;
 pub use reach::Proof;
 use swarm::{Order, Word};
@@ -159,6 +161,7 @@ struct Shared {
     control: Control,
     links: Mutex<Links>,
     names: Names,
+    located: Located,
     next_link: AtomicU64,
     listening: watch::Receiver<Vec<Address>>,
     announce: Vec<Address>,
@@ -215,6 +218,7 @@ impl Network {
                 control,
                 links: Mutex::default(),
                 names: Names::default(),
+                located: Located::default(),
                 next_link: AtomicU64::new(1),
                 listening: started.listening,
                 announce: config.announce,
@@ -403,7 +407,10 @@ impl Network {
             StreamKind::Direct => &self.shared.direct,
             StreamKind::Mailbox => &self.shared.mailbox,
         };
-        let remote = self.connect(id, &addresses, &relays).await?;
+        let remote = match kind {
+            StreamKind::Direct => self.connect(id, &addresses, &relays).await?,
+            StreamKind::Mailbox => self.connect_host(id, &addresses, &relays).await?,
+        };
         let mut control = self.shared.control.clone();
         let stream = control.open_stream(id, name.clone()).await.ok()?;
         let address = translate::address(&remote);

@@ -284,6 +284,7 @@ impl Endpoint {
             ("rolled_back", !self.fence.two_homes && self.fence.behind_at.is_some_and(lately)),
             ("clock", self.clock.is_doubted()),
             ("disk", self.space_low),
+            ("contacts", self.is_full(false)),
             ("host", self.host_views(cx).iter().any(unsteady)),
         ];
         all.into_iter().filter(|(_, holds)| *holds).map(|(code, _)| code.to_owned()).collect()

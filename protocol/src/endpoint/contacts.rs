@@ -6,6 +6,7 @@ use super::machine::{Cx, Endpoint};
 use super::{Change, Code, ContactState, ContactView, Reason, Refusal};
 use crate::id::{AccountId, ConversationId, DeviceId};
 use crate::identity::{ContactLink, Name, account_text};
+use crate::limits::{MAX_CONTACTS, MAX_PENDING};
 use crate::machine::StreamKind;
 use crate::rows::contact::ContactRow;
 use crate::rows::message::{CONVERSATIONS, MESSAGES, MessageKey, TIMELINE};
@@ -83,6 +84,13 @@ pub(super) fn find_contact<'a>(
 }
 
 impl Endpoint {
+    /// Whether nobody else is taken into the book: it is full, or (but for the invited) too many ask.
+    pub(super) fn is_full(&self, invited: bool) -> bool {
+        let asks = |row: &&ContactRow| row.state == ContactState::Pending;
+        self.contacts.len() >= MAX_CONTACTS
+            || (!invited && self.contacts.values().filter(asks).count() >= MAX_PENDING)
+    }
+
     pub(super) fn find(&self, who: &str) -> Result<AccountId, Refusal> {
         let names = self.contacts.iter().map(|(account, row)| (account, row.name.as_str()));
         find_contact(names, who)
@@ -105,6 +113,10 @@ impl Endpoint {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let account = link.account;
+        if self.contacts.len() >= MAX_CONTACTS && !self.contacts.contains_key(&account) {
+            let message = format!("there are {MAX_CONTACTS} contacts, as many as may be");
+            return Ok(Err(Refusal::new(Code::Full, message, "godwit contact remove WHO")));
+        }
         self.unblock(cx, account)?;
         let asked = self
             .contacts

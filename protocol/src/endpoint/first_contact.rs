@@ -261,6 +261,10 @@ impl Endpoint {
         match request {
             Some((message, request, chain)) => {
                 let invited = self.use_invite(cx, &request, &opened.session)?;
+                if !self.contacts.contains_key(&account) && self.is_full(invited) {
+                    self.sessions.forget(cx.rows, device)?;
+                    return Ok(Taken::Done);
+                }
                 self.requested(cx, (account, device), (message, invited), &request, &chain)?;
             }
             // Whoever claims a device that is not its own leaves nothing behind.

@@ -75,6 +75,8 @@ pub(super) enum Order {
     /// Dial a connected peer where it says that it is: whether it answered there, or `None` if it may
     /// not be dialled there.
     DialBack { peer: PeerId, address: Multiaddr, answer: oneshot::Sender<Option<bool>> },
+    /// Search where a node of the DHT is.
+    Locate { peer: PeerId, answer: oneshot::Sender<Vec<Multiaddr>> },
     /// Search a record.
     Find { key: RecordKey },
     /// Put a record.
@@ -249,6 +251,9 @@ impl Task {
                 let _ = answer.send(there.copied().collect());
             }
             Order::DialBack { peer, address, answer } => self.dial_back(peer, address, answer),
+            Order::Locate { peer, answer } => {
+                self.queries.locate(&mut self.swarm.behaviour_mut().kad, peer, answer);
+            }
             Order::Find { key } => {
                 self.queries.find(&mut self.swarm.behaviour_mut().kad, key);
             }

@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::content::{Hello, Kind};
+use crate::endpoint::contacts::stranger;
 use crate::endpoint::repair::note_missing;
 use crate::endpoint::{Code, StepKind};
-use crate::id::ConversationId;
+use crate::id::{AccountId, ConversationId};
 use crate::limits::{
-    CHANGES_KEPT, MAX_ASKED, MAX_MISSING, MAX_OUTBOX_LINES, MAX_RAISED, MAX_REFILL, MAX_SEAL_KEYS,
+    CHANGES_KEPT, MAX_ASKED, MAX_CONTACTS, MAX_MISSING, MAX_OUTBOX_LINES, MAX_PENDING, MAX_RAISED,
+    MAX_REFILL, MAX_SEAL_KEYS,
 };
 use crate::rows::Rows;
 use crate::rows::message::{
@@ -62,6 +64,49 @@ fn no_more_waits_for_a_device_than_may() {
     let Reply::Sent(sent) = world.command(0, Command::Send(vec![text])) else { panic!() };
 
     assert_eq!(sent[0].as_ref().unwrap_err().code, Code::Full);
+}
+
+/// Fills a book with strangers who ask.
+fn fill(node: &mut Node, count: u32) {
+    for number in 0..count {
+        let mut bytes = [9; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        let account = AccountId(bytes);
+        node.machine.contacts.insert(account, stranger(account, time(1).wall));
+    }
+}
+
+#[test]
+fn no_more_strangers_wait_for_an_answer_than_may_and_an_invited_one_need_not() {
+    let mut world = World::new();
+    let alice = world.nodes[0].account();
+    fill(&mut world.nodes[1], u32::try_from(MAX_PENDING).unwrap());
+
+    world.add(0);
+    world.rest();
+    assert!(!world.nodes[1].machine.contacts.contains_key(&alice));
+    let Reply::Status(status) = world.command(1, Command::Status) else { panic!() };
+    assert_eq!(status.warnings, ["contacts"]);
+
+    let Reply::Invite(link, _) = world.command(1, Command::Invite) else { panic!() };
+    let who = crate::identity::account_text(&world.nodes[1].account());
+    world.command(0, Command::Remove { who });
+    world.command(0, Command::AddContact { link, name: None });
+    world.rest();
+    assert_eq!(world.nodes[1].machine.contacts[&alice].state, ContactState::Accepted);
+}
+
+#[test]
+fn no_more_are_in_the_book_than_may_be() {
+    let mut world = World::new();
+    fill(&mut world.nodes[0], u32::try_from(MAX_CONTACTS).unwrap());
+    let Reply::Link(link) = world.command(1, Command::LinkHere) else { panic!() };
+
+    world.give(0, Input::Command { request: 1, command: Command::AddContact { link, name: None } });
+    world.run();
+
+    let refused = world.nodes[0].replies.pop().unwrap().unwrap_err();
+    assert_eq!(refused.code, Code::Full);
 }
 
 #[test]
