@@ -1,7 +1,7 @@
 //! A small world of network namespaces: an internet, homes behind NAT, rooms.
 //!
-//! It needs root, `ip` and `nft`, slow cables `python3`; where one is missing, [`Lab::new`] says so and
-//! there is no lab.
+//! It needs root, `ip` and `nft`, a slow cable `python3`; where one is missing, that is said, and there is
+//! none.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -48,6 +48,14 @@ fn run(program: &str, arguments: &str) -> bool {
     said.is_ok_and(|said| said.status.success())
 }
 
+/// Said where a test says it: a skipped one is not a green one.
+fn skipped(needs: &str) {
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    {
+        eprintln!("skipped: this needs {needs}");
+    }
+}
+
 #[track_caller]
 fn must(program: &str, arguments: &str) {
     assert!(run(program, arguments), "{program} {arguments}");
@@ -62,14 +70,9 @@ impl Lab {
         let net = lab.name("net");
         lab.spaces.push(net.clone());
         let made = run("ip", &format!("netns add {net}"))
-            && run("ip", &format!("netns exec {net} nft list ruleset"))
-            && run("python3", "--version");
+            && run("ip", &format!("netns exec {net} nft list ruleset"));
         if !made {
-            // Said where a test says it: a skipped one is not a green one.
-            #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-            {
-                eprintln!("skipped: this needs root, network namespaces, nft and python3");
-            }
+            skipped("root, network namespaces and nft");
             return None;
         }
         lab.bridge(&net, "sw");
@@ -120,7 +123,11 @@ impl Lab {
     }
 
     /// Somebody on the internet, at the end of a slow cable.
-    pub(crate) fn far(&mut self, name: &str, last: u8) -> (String, Far) {
+    pub(crate) fn far(&mut self, name: &str, last: u8) -> Option<(String, Far)> {
+        if !run("python3", "--version") {
+            skipped("python3");
+            return None;
+        }
         let (space, middle) = (self.space(name), self.space(&format!("{name}m")));
         let net = self.name("net");
         must("ip", &format!("-n {space} link add e0 type veth peer name near netns {middle}"));
@@ -144,7 +151,7 @@ impl Lab {
         let mut line = String::new();
         BufReader::new(cable.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        (space, Far(cable))
+        Some((space, Far(cable)))
     }
 
     /// A home 192.168.`number`.0/24 behind a router at 203.0.113.`number`, which lets nothing in that

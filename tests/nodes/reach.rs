@@ -216,7 +216,7 @@ const LADDER: [(&str, (u32, u32, u32)); 5] = [
 fn texts_arrive_on_every_rung_of_a_ladder_that_leads_down() {
     let Some(mut lab) = Lab::new() else { return };
     let host = Node::within(&lab.public("host", 100), &["init", "--host"], "");
-    let (space, mut cable) = lab.far("alice", 101);
+    let Some((space, mut cable)) = lab.far("alice", 101) else { return };
     let mut alice = person(&space, "Alice");
     let bob = person(&lab.public("bob", 102), "Bob");
     for node in [&alice, &bob] {
