@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use godwit_protocol::id::HostId;
 use godwit_protocol::machine::Address;
 
-use super::swarm::{Answer, Order};
+use super::swarm::{Answer, Order, Teller};
 use super::{DIAL_TIME, Network, translate};
 
 /// How long a direct dial has before others are asked to relay.
@@ -47,7 +47,8 @@ impl Network {
         let addresses =
             join_all(addresses.iter().map(|it| self.shared.names.resolve(it))).await.concat();
         let relays: Vec<PeerId> = relays.iter().filter_map(translate::peer_id).collect();
-        let direct = self.asked(|answer| Order::Connect { peer: id, addresses, answer });
+        let from = Teller::Known;
+        let direct = self.asked(|answer| Order::Connect { peer: id, addresses, from, answer });
         if relays.is_empty() {
             return direct.await;
         }
@@ -65,7 +66,7 @@ impl Network {
         }
     }
 
-    async fn asked(&self, order: impl FnOnce(Answer) -> Order) -> Option<Multiaddr> {
+    pub(super) async fn asked(&self, order: impl FnOnce(Answer) -> Order) -> Option<Multiaddr> {
         let (answer, connected) = oneshot::channel();
         self.shared.orders.send(order(answer)).ok()?;
         connected.await.ok()?

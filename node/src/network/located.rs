@@ -1,4 +1,5 @@
-//! Where hosts are that do not answer where they were: the DHT is asked, four times a minute a host at most.
+//! Where hosts are that do not answer where they were: the DHT is asked, four times a minute a host
+//! at most.
 //!
 //! What it says is a hint: whoever answers there has to have the host's key, and strangers' addresses
 //! are dialled in this node's own range alone. Source: PROTOCOL §7, "Addresses are hints".
@@ -7,13 +8,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 
 use godwit_protocol::id::HostId;
 use godwit_protocol::machine::Address;
 
-use super::swarm::Order;
+use super::swarm::{Order, Teller};
 use super::{Network, translate};
 
 /// How often one host is looked for.
@@ -67,28 +69,26 @@ impl Network {
         addresses: &[Address],
         relays: &[HostId],
     ) -> Option<Multiaddr> {
-        let mut known = addresses.to_vec();
-        let before = self.shared.located.of(&id);
-        known.extend(before.iter().filter_map(translate::address));
-        if let Some(address) = self.connect(id, &known, relays).await {
+        if let Some(address) = self.connect(id, addresses, relays).await {
             return Some(address);
         }
-        if !self.shared.located.begin(id, Instant::now()) {
-            return None;
+        if self.shared.located.begin(id, Instant::now()) {
+            let (answer, found) = oneshot::channel();
+            self.order(Order::Locate { peer: id, answer });
+            let found = found.await.ok()?;
+            if !found.is_empty() {
+                self.shared.located.found(&id, &found);
+            }
         }
-        let (answer, found) = oneshot::channel();
-        self.order(Order::Locate { peer: id, answer });
-        let mut found = found.await.ok()?;
-        found.retain(|address| {
-            !known.iter().filter_map(translate::multiaddr).any(|it| it == *address)
-        });
-        if found.is_empty() {
-            return None;
-        }
-        tracing::info!("a host is not where it was: it is tried where the DHT says");
-        self.shared.located.found(&id, &found);
+        self.connect_found(id, &self.shared.located.of(&id)).await
+    }
+
+    /// Is connected to a peer where strangers say that it is, if they may send this node there.
+    pub(super) async fn connect_found(&self, id: PeerId, found: &[Multiaddr]) -> Option<Multiaddr> {
         let found: Vec<Address> = found.iter().filter_map(translate::address).collect();
-        self.connect(id, &found, &[]).await
+        let addresses = found.iter().map(|it| self.shared.names.resolve(it));
+        let (addresses, from) = (join_all(addresses).await.concat(), Teller::Stranger);
+        self.asked(|answer| Order::Connect { peer: id, addresses, from, answer }).await
     }
 }
 

@@ -13,7 +13,7 @@ use godwit_protocol::crypto::Secret;
 use godwit_protocol::id::HostId;
 use godwit_protocol::machine::Address;
 
-use super::swarm::{self, Order};
+use super::swarm::{self, Order, Teller};
 use super::{NetworkConfig, NetworkError, Services, translate};
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/godwit/bench/raw/1");
@@ -89,7 +89,7 @@ async fn connect(far: Far) -> Result<Near, NetworkError> {
     let peer = translate::peer_id(&host).ok_or_else(|| io("no key"))?;
     let addresses = listen.iter().filter_map(translate::multiaddr).collect();
     let (answer, connected) = oneshot::channel();
-    let _ = orders.send(Order::Connect { peer, addresses, answer });
+    let _ = orders.send(Order::Connect { peer, addresses, from: Teller::Known, answer });
     connected.await.ok().flatten().ok_or_else(|| io("the two do not connect"))?;
     let mut stream = here.control.open_stream(peer, PROTOCOL).await.map_err(io)?;
     // A stream is there for the other side once something was said on it.

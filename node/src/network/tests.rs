@@ -265,3 +265,27 @@ async fn a_peer_that_serves_says_whether_it_reaches_this_node_and_knocks_nowhere
     a.network.output(NetworkOutput::Send { link: here, bytes: vec![1] });
     assert_eq!(host.next().await, NetworkInput::Frame { link: there, bytes: vec![1] });
 }
+
+#[tokio::test]
+async fn what_a_stranger_says_leads_nowhere_where_strangers_may_not_send_this_node() {
+    // A node of the internet, by what it announces: loopback and private networks are not for strangers.
+    let (sender, _inputs) = mpsc::channel(64);
+    let config = NetworkConfig {
+        node_key: Secret::new([51; 32]),
+        network: "main".parse().unwrap(),
+        listen: vec![Address::new("/ip4/127.0.0.1/tcp/0").unwrap()],
+        announce: vec![Address::new("/ip4/203.0.113.9/tcp/7447").unwrap()],
+        services: Services::default(),
+    };
+    let here = Network::start(config, sender).await.unwrap();
+    let there = node(52, "main").await;
+    let id = translate::peer_id(&there.network.host_id()).unwrap();
+    let at = there.network.listening().borrow().clone();
+    let found: Vec<Multiaddr> = at.iter().filter_map(translate::multiaddr).collect();
+    assert!(!found.is_empty());
+
+    for _ in 0..2 {
+        assert_eq!(here.connect_found(id, &found).await, None, "nor is it trusted by being tried");
+    }
+    assert!(here.connect(id, &at, &[]).await.is_some(), "who is known may say so");
+}

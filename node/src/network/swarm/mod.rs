@@ -58,10 +58,20 @@ pub(super) enum Word {
     Ended(PeerId),
 }
 
+/// Who has told an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The person, or a contact.
+    Known,
+    /// A node of the DHT.
+    Stranger,
+}
+
 /// What the task is asked to do.
 pub(super) enum Order {
-    /// Be connected to a peer; the answer is the address that it was reached at.
-    Connect { peer: PeerId, addresses: Vec<Multiaddr>, answer: Answer },
+    /// Be connected to a peer; the answer is the address that it was reached at. What a stranger said
+    /// is dialled only where strangers may send this node.
+    Connect { peer: PeerId, addresses: Vec<Multiaddr>, from: Teller, answer: Answer },
     /// Be connected to a peer through others that are connected.
     ConnectThrough { peer: PeerId, relays: Vec<PeerId>, answer: Answer },
     /// Be reached through a peer that is connected.
@@ -228,8 +238,10 @@ impl Task {
 
     fn order(&mut self, order: Order) {
         match order {
-            Order::Connect { peer, addresses, answer } => {
-                addresses.iter().for_each(|address| self.allowed.trust(address));
+            Order::Connect { peer, addresses, from, answer } => {
+                if from == Teller::Known {
+                    addresses.iter().for_each(|address| self.allowed.trust(address));
+                }
                 self.connect((peer, false), addresses, answer);
             }
             Order::ConnectThrough { peer, relays, answer } => {

@@ -13,7 +13,7 @@ use godwit_node::bench::{Meter, Usage};
 use super::{Failure, Figure};
 use crate::actors::{Actor, Folder, failed};
 
-/// Bytes a second that a light node may need (issue of the figure: CLI, `profile`).
+/// Bytes a second that a light node may need (README, "Figures").
 const LIGHT_BYTES: f64 = 1_024.0;
 /// Share of one core while nobody answers, in per cent.
 const LOST_SHARE: f64 = 1.0;
