@@ -224,6 +224,8 @@ limits! {
     RETRY_FIRST: Millis = Millis::from_secs(1), "ms";
     /// The longest wait before a failed dial is repeated (PROTOCOL §7).
     RETRY_LAST: Millis = Millis::from_secs(30), "ms";
+    /// Addresses that one dial tries; of more, those that most contacts name (PROTOCOL §7).
+    MAX_DIAL_ADDRESSES: usize = 16, "addresses";
     /// Contacts' nodes and hosts that are dialled at once; own hosts are not counted (PROTOCOL §7).
     MAX_DIALS_AT_ONCE: u32 = 16, "dials";
     /// How often another of them is dialled when so many were (PROTOCOL §7).

@@ -1,9 +1,10 @@
 //! A small world of network namespaces: an internet, homes behind NAT, rooms.
 //!
-//! It needs root, `ip` and `nft`, a slow cable `python3`; where one is missing, that is said, and there is
-//! none.
+//! It needs root, `ip` and `nft`, a slow cable or a name server `python3`; where one is missing, that is
+//! said, and there is none.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,6 +37,23 @@ impl Drop for Far {
     }
 }
 
+/// A name server, gone with this value; it knows what it was told.
+pub(crate) struct Names(Child);
+
+impl Names {
+    /// From now on the name means this address.
+    pub(crate) fn tell(&mut self, name: &str, address: &str) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{name} {address}").unwrap();
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Namespaces that are gone with this value.
 pub(crate) struct Lab {
     prefix: String,
@@ -54,6 +72,35 @@ fn skipped(needs: &str) {
     {
         eprintln!("skipped: this needs {needs}");
     }
+}
+
+fn has_python() -> bool {
+    let there = run("python3", "--version");
+    if !there {
+        skipped("python3");
+    }
+    there
+}
+
+/// A script of ours, running in a namespace.
+fn script(space: &str, name: &str, arguments: &[&str]) -> Child {
+    let path = format!("{}/../tests/cli_support/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut child = Command::new("ip")
+        .args(["netns", "exec", space, "python3", &path])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    child
+}
+
+/// Where `ip` looks for a namespace's own `/etc`.
+fn settings(space: &str) -> PathBuf {
+    Path::new("/etc/netns").join(space)
 }
 
 #[track_caller]
@@ -124,8 +171,7 @@ impl Lab {
 
     /// Somebody on the internet, at the end of a slow cable.
     pub(crate) fn far(&mut self, name: &str, last: u8) -> Option<(String, Far)> {
-        if !run("python3", "--version") {
-            skipped("python3");
+        if !has_python() {
             return None;
         }
         let (space, middle) = (self.space(name), self.space(&format!("{name}m")));
@@ -141,17 +187,20 @@ impl Lab {
             must("ip", &format!("-n {space} link set {end} up"));
         }
         must("ip", &format!("-n {space} addr add 203.0.113.{last}/24 dev e0"));
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cli_support/far.py");
-        let mut cable = Command::new("ip")
-            .args(["netns", "exec", &middle, "python3", script, "near", "far"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
+        Some((space, Far(script(&middle, "far.py", &["near", "far"]))))
+    }
+
+    /// A name server in somebody's place, whom `asks` lets others ask.
+    pub(crate) fn names(space: &str) -> Option<Names> {
+        has_python().then(|| Names(script(space, "names.py", &[])))
+    }
+
+    /// From now on whoever is started there asks the name server at 203.0.113.`last`.
+    pub(crate) fn asks(space: &str, last: u8) {
+        let folder = settings(space);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("resolv.conf"), format!("nameserver 203.0.113.{last}\n"))
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(cable.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Some((space, Far(cable)))
     }
 
     /// A home 192.168.`number`.0/24 behind a router at 203.0.113.`number`, which lets nothing in that
@@ -195,6 +244,12 @@ impl Lab {
         must("ip", &format!("-n {space} route replace default via 192.168.{number}.1"));
     }
 
+    /// Gives somebody on the internet another address there.
+    pub(crate) fn move_to(space: &str, last: u8) {
+        must("ip", &format!("-n {space} addr flush dev e0 scope global"));
+        must("ip", &format!("-n {space} addr add 203.0.113.{last}/24 dev e0"));
+    }
+
     /// Pulls somebody's cable, or puts it back.
     pub(crate) fn plug(space: &str, is_in: bool) {
         let state = if is_in { "up" } else { "down" };
@@ -206,6 +261,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         for space in &self.spaces {
             run("ip", &format!("netns del {space}"));
+            let _ = std::fs::remove_dir_all(settings(space));
         }
     }
 }

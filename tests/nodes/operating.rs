@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use cli_support::node::Node;
 use cli_support::{said, tell};
@@ -91,6 +92,53 @@ fn a_host_that_moves_to_another_machine_takes_its_mail_along() {
     bob.start();
     bob.receives(&["before the move", "after it"]);
     drop(hana);
+}
+
+/// So many people at one host, unless told otherwise.
+fn owners() -> usize {
+    let told = std::env::var("GODWIT_OWNERS").ok().and_then(|count| count.parse().ok());
+    told.unwrap_or(12)
+}
+
+#[test]
+fn a_host_that_is_killed_has_all_of_its_people_back_and_each_reaches_the_other() {
+    let mut hana = Node::new(&["init", "--host"]);
+    let invite = hana.link(&["host", "invite", "--uses", &owners().to_string()]);
+    let mut alice = Node::person("Alice");
+    alice.ok(&["mailbox", "use", &invite]);
+    let friends: Vec<Node> = (1..owners())
+        .map(|number| {
+            let friend = Node::person(&format!("Friend {number}"));
+            friend.ok(&["mailbox", "use", &invite]);
+            friend.ok(&["contact", "add", &alice.link(&["contact", "invite"]), "--as", "alice"]);
+            friend
+        })
+        .collect();
+    let accepted = |node: &Node| {
+        let said = node.ok(&["contact", "list", "--json"]).stdout;
+        said.lines().filter(|line| line.contains("\"accepted\"")).count()
+    };
+    alice.until("everybody", |alice| accepted(alice) == friends.len());
+
+    hana.kill();
+    alice.until("the loss of it", |alice| alice.host_state() == "unreachable");
+    hana.start();
+    for node in friends.iter().chain([&alice]) {
+        node.until("the host", |node| node.host_state() == "ok");
+    }
+    // Each has two keys there, a public one and a private one.
+    assert_eq!(hana.ok(&["host", "list", "--json"]).stdout.lines().count(), 2 * owners());
+
+    alice.stop();
+    let start = Instant::now();
+    alice.start();
+    println!("ready with {} contacts after {:?}", friends.len(), start.elapsed());
+    for (number, friend) in (1..).zip(&friends) {
+        let name = format!("Friend {number}");
+        alice.ok(&["send", &name, "all of you", "--wait", "delivered"]);
+        friend.ok(&["send", "alice", &format!("from {number}")]);
+    }
+    alice.until("what they say", |alice| alice.received().len() == friends.len());
 }
 
 /// One instruction of a container file, with the lines that continue it.

@@ -97,6 +97,13 @@ fn two_behind_routers_that_no_hole_goes_through_talk_through_the_host() {
 
     sends_directly(&alice);
     assert_eq!(reach(&alice, "relayed"), 1);
+    // More than a circuit carries: it is cut, and made anew or gone without.
+    let before = bob.received().len();
+    let long = "0123456789".repeat(3_200);
+    for number in 0..150 {
+        alice.ok(&["send", "bob", &format!("{number} {long}")]);
+    }
+    bob.until("all of them", |bob| bob.received().len() == before + 150);
     host.kill();
     alice.ok(&["send", "bob", "after the host was gone"]);
     host.start_again();
@@ -149,6 +156,42 @@ fn a_host_that_tells_dead_addresses_too_is_reached_where_it_lives() {
 
     alice.ok(&["mailbox", "use", &host.link(&["host", "invite"])]);
     alice.until("its host", |alice| alice.host_state() == "ok");
+}
+
+#[test]
+fn a_host_with_a_name_is_reached_without_name_servers_and_later_where_they_send() {
+    let Some(mut lab) = Lab::new() else { return };
+    let servers = lab.public("names", 53);
+    let Some(mut names) = Lab::names(&servers) else { return };
+    names.tell("host.example", "203.0.113.100");
+    let spaces = [("host", 100), ("alice", 101)].map(|(name, last)| lab.public(name, last));
+    for space in &spaces {
+        Lab::asks(space, 53);
+    }
+    let [host_space, alice] = &spaces;
+    let config = "[node]\nannounce = [\"/dns4/host.example/tcp/7447\"]\n";
+    let mut host = Node::within(host_space, &["init", "--host"], config);
+    let link = host.link(&["host", "invite"]);
+    let mut alice = person(alice, "Alice");
+    alice.ok(&["mailbox", "use", &link]);
+    alice.until("its host", |alice| alice.host_state() == "ok");
+
+    drop(names);
+    host.kill();
+    alice.until("an end of its link", |alice| alice.host_state() == "unreachable");
+    host.start_again();
+    alice.until("its host, by what the name meant before", |alice| alice.host_state() == "ok");
+
+    // The host moves, and alice begins anew, when nobody says where it is.
+    host.kill();
+    alice.stop();
+    Lab::move_to(host_space, 110);
+    host.start_again();
+    alice.start_again();
+    alice.until("an attempt", |alice| alice.host_state() == "unreachable");
+    let mut names = Lab::names(&servers).unwrap();
+    names.tell("host.example", "203.0.113.110");
+    alice.until("its host, by what the name means now", |alice| alice.host_state() == "ok");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! not grow with the number of contacts, whoever was never tried before those that failed.
 //! Source: PROTOCOL §7 "Direct", "Addresses"; §8.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ContactState;
@@ -13,7 +14,8 @@ use super::outbox::Lane;
 use super::{Effect, links::Link};
 use crate::id::{AccountId, DeviceId, HostId};
 use crate::limits::{
-    DIAL_PACE, MAX_DIALS_AT_ONCE, MAX_NEAR, NEAR_AGAIN, RETRY_FIRST, RETRY_LAST, SWEEP_EVERY,
+    DIAL_PACE, MAX_DIAL_ADDRESSES, MAX_DIALS_AT_ONCE, MAX_NEAR, NEAR_AGAIN, RETRY_FIRST,
+    RETRY_LAST, SWEEP_EVERY,
 };
 use crate::machine::{Address, NetworkOutput, Output, StreamKind};
 use crate::rows::RowsError;
@@ -241,9 +243,9 @@ impl Endpoint {
 
     /// Where a peer may be, as everybody says who knows it.
     fn lead(&mut self, peer: Peer, sources: &[Source], linked_hosts: &BTreeSet<HostId>) -> Lead {
-        let mut lead = Lead::default();
+        let (mut lead, mut said) = (Lead::default(), Vec::new());
         if let Some((near, _)) = self.near.get(&peer.0) {
-            lead.addresses.extend(near.iter().cloned());
+            lead.addresses.extend(near.iter().take(MAX_DIAL_ADDRESSES / 2).cloned());
         }
         for source in sources {
             match (source, peer.1) {
@@ -253,7 +255,7 @@ impl Endpoint {
                 }
                 (Source::Card(account), kind) => {
                     let Some(contact) = self.contacts.get(account) else { continue };
-                    lead.addresses.extend(named(named_in(contact, kind), peer.0));
+                    said.extend(named(named_in(contact, kind), peer.0));
                     if kind == StreamKind::Direct {
                         lead.relays.extend(contact.link_hosts.iter().map(|(host, _)| *host));
                     }
@@ -261,24 +263,27 @@ impl Endpoint {
                 (Source::Device(device), kind) => {
                     if let Some((contact, row)) = self.device_row(*device) {
                         if kind == StreamKind::Direct {
-                            lead.addresses.extend(row.addresses.iter().cloned());
+                            said.extend(row.addresses.iter().cloned());
                         }
-                        lead.addresses.extend(named(named_in(contact, kind), peer.0));
+                        said.extend(named(named_in(contact, kind), peer.0));
                     }
                     let hosts = &self.hosts_of(*device).1;
                     match kind {
                         StreamKind::Direct => lead.relays.extend(hosts.iter().map(|it| it.host)),
                         StreamKind::Mailbox => {
                             let at = hosts.iter().filter(|it| it.host == peer.0);
-                            lead.addresses.extend(at.flat_map(|it| it.addresses.clone()));
+                            said.extend(at.flat_map(|it| it.addresses.clone()));
                         }
                     }
                 }
             }
         }
         lead.relays.retain(|relay| *relay != peer.0 && linked_hosts.contains(relay));
+        // Whatever contacts say, what we know ourselves is tried.
+        lead.addresses.extend(most_named(said));
         let mut seen = BTreeSet::new();
         lead.addresses.retain(|address| seen.insert(address.clone()));
+        lead.addresses.truncate(MAX_DIAL_ADDRESSES);
         let mut seen = BTreeSet::new();
         lead.relays.retain(|relay| seen.insert(*relay));
         lead
@@ -306,6 +311,17 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// Each address once, those that most say first.
+fn most_named(said: Vec<Address>) -> Vec<Address> {
+    let mut times: BTreeMap<Address, usize> = BTreeMap::new();
+    for address in &said {
+        *times.entry(address.clone()).or_default() += 1;
+    }
+    let mut named = said;
+    named.sort_by_key(|address| Reverse(times.get(address).copied()));
+    named
 }
 
 /// Where a contact's link says that its card is, on streams of a kind.

@@ -73,3 +73,19 @@ fn nobody_else_is_dialled_and_no_more_is_remembered_than_may_be() {
     dials(&mut world, quiet.into_input());
     assert_eq!(world.nodes[0].machine.near.len(), crate::limits::MAX_NEAR - 1);
 }
+
+#[test]
+fn of_many_addresses_a_dial_tries_some_first_the_room_then_what_most_say() {
+    let (mut world, bob) = waiting();
+    let at = |port: usize| Address::new(&format!("/ip4/203.0.113.1/tcp/{port}")).unwrap();
+    let contact = world.nodes[0].machine.contacts.values_mut().next().unwrap();
+    contact.devices[0].addresses = vec![at(100), at(200)];
+    contact.link_direct = vec![(bob, (0..1_000).map(at).collect())];
+
+    let dialled = dials(&mut world, near(bob, "/ip4/192.168.1.7/tcp/1"));
+    let said: Vec<&str> = dialled[0].1.iter().map(Address::as_str).collect();
+    assert_eq!(said.len(), crate::limits::MAX_DIAL_ADDRESSES);
+    let [room, ours, other] = ["192.168.1.7/tcp/1", "203.0.113.1/tcp/100", "203.0.113.1/tcp/200"]
+        .map(|it| format!("/ip4/{it}"));
+    assert_eq!(said[..3], [room, ours, other]);
+}
