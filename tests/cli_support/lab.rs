@@ -229,6 +229,12 @@ impl Lab {
         router
     }
 
+    /// Lets nothing go from a home to 203.0.113.`last`, or lets it go again.
+    pub(crate) fn apart(&self, home: &str, last: u8, apart: bool) {
+        let (router, act) = (self.name(home), if apart { "add" } else { "del" });
+        must("ip", &format!("-n {router} route {act} blackhole 203.0.113.{last}/32"));
+    }
+
     /// Somebody in a home, at 192.168.`number`.`last`.
     pub(crate) fn inside(&mut self, home: &str, name: &str, (number, last): (u8, u8)) -> String {
         let space = self.space(name);

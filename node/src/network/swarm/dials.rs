@@ -1,12 +1,16 @@
 //! Dials, and where this node lets itself be reached: at a peer's own addresses, through others, back.
 
+use std::time::Duration;
+
 use libp2p::multiaddr::Protocol;
+use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::peers::Answer;
-use super::{Task, is_circuit};
+use super::{PUNCH_AGAIN, Task, is_circuit};
 use crate::network::range::Range;
 use crate::network::reach::ip_of;
 
@@ -69,6 +73,31 @@ impl Task {
         if self.swarm.dial(options).is_err() {
             self.peers.failed(id);
         }
+    }
+
+    /// A connection is closed after a while.
+    pub(super) fn ends(&mut self, after: Duration, id: ConnectionId) {
+        let at = Instant::now() + after;
+        let place = self.over.partition_point(|(other, _)| *other <= at);
+        self.over.insert(place, (at, id));
+    }
+
+    /// A hole to a peer that is reached through others is tried again after a while.
+    pub(super) fn punch_later(&mut self, peer: PeerId, wait: Duration) {
+        self.punches.retain(|(_, _, other)| *other != peer);
+        let at = Instant::now() + wait;
+        let place = self.punches.partition_point(|(other, ..)| *other <= at);
+        self.punches.insert(place, (at, wait, peer));
+    }
+
+    /// Tries it: every new relayed connection begins with that.
+    pub(super) fn punch_again(&mut self, peer: PeerId, wait: Duration) {
+        let Some(address) = self.peers.only_relayed(&peer).cloned() else { return };
+        let condition = PeerCondition::Always;
+        let options = DialOpts::peer_id(peer).addresses(vec![address]).condition(condition).build();
+        // Whatever comes of it shows itself as a connection.
+        let _ = self.swarm.dial(options);
+        self.punch_later(peer, wait.saturating_mul(2).min(PUNCH_AGAIN.1));
     }
 
     /// Where peers are reached through a connected one.

@@ -43,6 +43,10 @@ use peers::Peers;
 const MAX_SAID: usize = 8;
 /// How long what was begun on a relayed connection has, once a direct one stands.
 const MOVE_TIME: Duration = Duration::from_secs(1);
+/// How long a second relayed connection has for punching a hole.
+const PUNCH_TIME: Duration = Duration::from_secs(15);
+/// When that is tried again, at first and at the latest: a try fails by the moment, or for good.
+const PUNCH_AGAIN: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(600));
 /// How often it is looked whether this machine was away, and how long it was then.
 const LOOK: Duration = Duration::from_secs(10);
 const GAP: Duration = Duration::from_secs(15);
@@ -141,6 +145,7 @@ pub(super) async fn start(
         peers: Peers::default(),
         room: Room::default(),
         over: Vec::new(),
+        punches: Vec::new(),
         dial_back: HashSet::new(),
         probes: HashMap::new(),
         queries: Queries::default(),
@@ -178,6 +183,8 @@ struct Task {
     room: Room,
     /// Relayed connections beside direct ones, and when they are closed.
     over: Vec<(Instant, ConnectionId)>,
+    /// Peers that are reached through others alone: when a hole is tried again, and how long after that.
+    punches: Vec<(Instant, Duration, PeerId)>,
     /// Connected peers that dial others back.
     dial_back: HashSet<PeerId>,
     /// Dials that only ask whether somebody answers.
@@ -228,8 +235,14 @@ impl Task {
                     if !self.over.is_empty() =>
                 {
                     let (_, id) = self.over.remove(0);
-                    tracing::debug!("a relayed connection has become a direct one");
+                    tracing::debug!("a relayed connection is over");
                     self.swarm.close_connection(id);
+                }
+                () = sleep_until(self.punches.first().map_or_else(Instant::now, |it| it.0)),
+                    if !self.punches.is_empty() =>
+                {
+                    let (_, wait, peer) = self.punches.remove(0);
+                    self.punch_again(peer, wait);
                 }
                 event = self.swarm.select_next_some() => self.event(event),
             }
@@ -289,9 +302,15 @@ impl Task {
                 self.swarm.close_connection(connection_id);
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let at = Instant::now() + MOVE_TIME;
                 let over = self.peers.up(peer_id, connection_id, &endpoint);
-                self.over.extend(over.into_iter().map(|id| (at, id)));
+                for id in over {
+                    self.ends(MOVE_TIME, id);
+                }
+                if self.peers.is_extra(&peer_id, connection_id) {
+                    self.ends(PUNCH_TIME, connection_id);
+                } else if self.peers.only_relayed(&peer_id).is_some() {
+                    self.punch_later(peer_id, PUNCH_AGAIN.0);
+                }
                 self.look();
             }
             SwarmEvent::ConnectionClosed {

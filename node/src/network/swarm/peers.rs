@@ -18,6 +18,8 @@ struct Connection {
     address: Multiaddr,
     dialled: bool,
     relayed: bool,
+    /// It came beside a relayed one: only to try once more whether a hole can be punched.
+    extra: bool,
 }
 
 /// A dial that somebody waits for.
@@ -84,18 +86,31 @@ impl Peers {
         }
         let (dialled, relayed) = (endpoint.is_dialer(), endpoint.is_relayed());
         let connections = self.connected.entry(peer).or_default();
-        connections.push(Connection { id, address, dialled, relayed });
+        let extra = relayed && connections.iter().any(|it| it.relayed);
+        connections.push(Connection { id, address, dialled, relayed, extra });
         let direct = connections.iter().any(|it| !it.relayed);
         let over = connections.iter().filter(|it| direct && it.relayed);
         over.map(|it| it.id).collect()
     }
 
-    /// A connection has ended; whether it was one of these.
+    /// Whether a connection only tries to punch a hole.
+    pub(super) fn is_extra(&self, peer: &PeerId, id: ConnectionId) -> bool {
+        let connections = self.connected.get(peer).into_iter().flatten();
+        connections.into_iter().any(|it| it.id == id && it.extra)
+    }
+
+    /// Where a peer was dialled through others, if nothing else leads to it.
+    pub(super) fn only_relayed(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        let connections = self.connected.get(peer)?;
+        let only = connections.iter().all(|it| it.relayed);
+        connections.iter().find(|it| only && it.dialled && !it.extra).map(|it| &it.address)
+    }
+
+    /// A connection has ended; whether it was one of these on which anything ran.
     pub(super) fn down(&mut self, peer: &PeerId, id: ConnectionId) -> bool {
         let Some(connections) = self.connected.get_mut(peer) else { return false };
-        let before = connections.len();
+        let counted = connections.iter().any(|it| it.id == id && !it.extra);
         connections.retain(|it| it.id != id);
-        let counted = connections.len() < before;
         if connections.is_empty() {
             self.connected.remove(peer);
         }
@@ -159,6 +174,24 @@ mod tests {
         assert!(peers.down(&peer, second) && peers.down(&peer, third));
         assert!(!peers.down(&peer, third));
         assert_eq!((peers.len(), peers.at(&peer)), (0, None));
+    }
+
+    #[test]
+    fn a_second_relayed_connection_only_tries_for_a_hole() {
+        let (mut peers, peer) = (Peers::default(), PeerId::random());
+        let [first, second, direct] = [1, 2, 3].map(ConnectionId::new_unchecked);
+        let circuit = format!("/ip4/10.0.0.1/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+        assert_eq!(peers.only_relayed(&peer), None);
+
+        peers.up(peer, first, &dialled(&circuit));
+        assert_eq!(peers.only_relayed(&peer).unwrap().to_string(), circuit);
+        assert!(peers.up(peer, second, &dialled(&circuit)).is_empty());
+        assert!(peers.is_extra(&peer, second) && !peers.is_extra(&peer, first));
+        assert!(!peers.down(&peer, second), "nothing ran on it");
+        peers.up(peer, second, &dialled(&circuit));
+        assert_eq!(peers.up(peer, direct, &dialled("/ip4/10.0.0.2/tcp/2")), [first, second]);
+        assert_eq!(peers.only_relayed(&peer), None);
+        assert!(peers.down(&peer, first));
     }
 
     #[test]
