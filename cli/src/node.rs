@@ -118,8 +118,9 @@ impl Node {
         self.client.post("/v1/hosts", &json!({"hosts": hosts, "k": k})).await
     }
 
-    pub(crate) async fn drop_host(&mut self, host: &HostId) -> Answer {
-        self.client.post("/v1/hosts/drop", &json!({"peer": peer_id_text(host)})).await
+    pub(crate) async fn drop_host(&mut self, host: &HostId, now: bool) -> Answer {
+        let request = json!({"peer": peer_id_text(host), "now": now});
+        self.client.post("/v1/hosts/drop", &request).await
     }
 
     pub(crate) async fn host_invite(&mut self, uses: u32, expires: Millis) -> Answer {

@@ -25,11 +25,13 @@
 //! | [`mailbox`] | receipts, stamps, tokens, owner keys; the machine of a mailbox host |
 //! | [`record`] | a device's signed list of hosts |
 //! | [`rows`] | every stored table, declared once |
+//! | [`clock`] | whether a node's own clock can be believed |
 //! | [`endpoint`] | the machine of a person's node |
 //! | `sim` (feature `sim`) | a seeded world around the two machines |
 
 #[cfg(test)]
 mod beyond;
+pub mod clock;
 pub mod content;
 pub mod conversation;
 pub mod crypto;

@@ -308,6 +308,10 @@ limits! {
     CLOCK_SLACK: Millis = Millis::from_minutes(1), "ms";
     /// The difference of clocks that raises a doubt (PROTOCOL §7).
     MAX_CLOCK_DIFFERENCE: Millis = Millis::from_hours(1), "ms";
+    /// Own hosts whose median may raise a doubt of the clock (PROTOCOL §7).
+    MEDIAN_HOSTS: usize = 3, "hosts";
+    /// Whoever was away for longer erases nothing for a day (PROTOCOL §7).
+    LONG_AWAY: Millis = Millis::from_days(30), "ms";
 }
 
 impl Amount for u8 {

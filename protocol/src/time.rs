@@ -109,49 +109,6 @@ impl UnixHours {
     }
 }
 
-/// Whether this node's own clock can be believed: no irreversible act on the word of one clock.
-///
-/// It is doubted when it lies before the newest time that this node committed, or when it has moved
-/// against the monotonic clock by more than [`crate::limits::MAX_CLOCK_DIFFERENCE`] since it was
-/// last believed. A day of agreement ends the doubt. Source: PROTOCOL §7, last rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClockWatch {
-    /// Both clocks when they were last taken together.
-    base: Time,
-    /// Since when, by the monotonic clock, the wall clock has been in doubt.
-    doubted_since: Option<Millis>,
-}
-
-impl ClockWatch {
-    /// Begins to watch; `newest` is the newest wall time that this node committed.
-    #[must_use]
-    pub fn new(newest: UnixMillis, now: Time) -> Self {
-        let behind = newest.since(now.wall) > crate::limits::CLOCK_SLACK;
-        Self { base: now, doubted_since: behind.then_some(now.since_start) }
-    }
-
-    /// Looks at both clocks.
-    pub fn look(&mut self, now: Time) {
-        let passed = now.since_start.saturating_sub(self.base.since_start);
-        let expected = self.base.wall.saturating_add(passed);
-        let apart = expected.since(now.wall).max(now.wall.since(expected));
-        if apart > crate::limits::MAX_CLOCK_DIFFERENCE {
-            self.base = now;
-            self.doubted_since = Some(now.since_start);
-        }
-        let day = Millis::from_days(1);
-        if self.doubted_since.is_some_and(|at| now.since_start.saturating_sub(at) >= day) {
-            self.doubted_since = None;
-        }
-    }
-
-    /// Whether nothing may be erased, swept, expired or dropped now.
-    #[must_use]
-    pub const fn is_doubted(&self) -> bool {
-        self.doubted_since.is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,30 +125,5 @@ mod tests {
         assert_eq!(UnixMillis(u64::MAX).saturating_add(Millis(1)), UnixMillis(u64::MAX));
         assert_eq!(UnixMillis(0).saturating_sub(Millis(1)), UnixMillis(0));
         assert_eq!(UnixMillis(1).since(UnixMillis(2)), Millis(0));
-    }
-
-    fn at(wall: u64, since_start: u64) -> Time {
-        Time { wall: UnixMillis(wall), since_start: Millis(since_start) }
-    }
-
-    #[test]
-    fn a_clock_that_jumps_is_doubted_until_a_day_of_agreement_has_passed() {
-        let (hour, day) = (3_600_000, 86_400_000);
-        let mut watch = ClockWatch::new(UnixMillis(0), at(day, 0));
-        watch.look(at(day + hour, hour));
-        assert!(!watch.is_doubted());
-
-        watch.look(at(9 * day, 2 * hour));
-        assert!(watch.is_doubted());
-        watch.look(at(9 * day + hour, 3 * hour));
-        assert!(watch.is_doubted());
-        watch.look(at(10 * day, 2 * hour + day));
-        assert!(!watch.is_doubted());
-    }
-
-    #[test]
-    fn a_clock_behind_what_was_committed_is_doubted_from_the_start() {
-        assert!(ClockWatch::new(UnixMillis(86_400_000), at(1, 0)).is_doubted());
-        assert!(!ClockWatch::new(UnixMillis(86_400_000), at(86_399_000, 0)).is_doubted());
     }
 }

@@ -320,3 +320,56 @@ fn with_two_hosts_a_message_is_deposited_at_both_and_outlives_either() {
     bob.start();
     bob.receives(&["twice safe"]);
 }
+
+#[test]
+fn mail_moves_to_other_hosts_while_it_flows_and_a_host_is_left_at_once() {
+    let hosts: [Node; 3] = std::array::from_fn(|_| Node::new(&["init", "--host"]));
+    let (alice, mut bob) = (Node::person("Alice"), Node::person("Bob"));
+    let link = |host: &Node| host.link(&["host", "invite"]);
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &link(&hosts[0])]);
+    }
+    alice.ok(&["contact", "add", &bob.link(&["contact", "invite"]), "--as", "bob"]);
+    alice.until("acceptance", |node| node.contact_state() == "accepted");
+    let known = |node: &Node| {
+        let listed = node.ok(&["mailbox", "list", "--json"]).json();
+        let peers = listed["hosts"].as_array().unwrap().iter();
+        peers.map(|host| host["peer_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let peer =
+        |host: &Node| host.ok(&["status", "--json"]).json()["peer_id"].as_str().unwrap().to_owned();
+
+    // Nobody is left as long as the new one does not answer.
+    let gone = link(&hosts[2]);
+    let nobody = &hosts[2];
+    nobody.tell(rustix::process::Signal::STOP);
+    let said = bob.place.run(["mailbox", "move", &gone, "--timeout", "1s"]);
+    assert_eq!(said.exit, Some(75), "{said:?}");
+    nobody.tell(rustix::process::Signal::CONT);
+    assert!(known(&bob).contains(&peer(&hosts[0])));
+
+    let count = 20;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..count {
+                alice.ok(&["send", "bob", &format!("text {number}")]);
+            }
+        });
+        bob.ok(&["mailbox", "move", &link(&hosts[1]), "--timeout", "20s"]);
+    });
+    bob.until("the end of the old ones", |bob| known(bob) == [peer(&hosts[1])]);
+    bob.stop();
+    alice.ok(&["send", "bob", "to the new one", "--wait", "deposited"]);
+    bob.start();
+    let mut texts: Vec<String> = (0..count).map(|number| format!("text {number}")).collect();
+    texts.push("to the new one".to_owned());
+    bob.receives(&texts);
+    assert_eq!(held(&hosts[0]), 0);
+
+    // At once: what lies there is fetched before it is erased.
+    let shown = bob.ok(&["mailbox", "drop", &peer(&hosts[1]), "--now", "--json"]).json();
+    assert_eq!(shown["hosts"], serde_json::json!([]));
+    let owners = hosts[1].ok(&["host", "list", "--json"]);
+    assert_eq!(owners.stdout, "", "{owners:?}");
+    alice.ok(&["send", "bob", "by no host", "--wait", "delivered", "--timeout", "60s"]);
+}

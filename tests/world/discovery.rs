@@ -88,7 +88,7 @@ fn a_link_whose_host_is_gone_finds_the_new_one() {
     use_hosts(world, *bob, &[hosts[2]]);
     world.run_for(MINUTE).unwrap();
     let peer = world.choice(hosts[1]).unwrap().host;
-    reply(world, *bob, Command::DropHost { host: peer });
+    reply(world, *bob, Command::DropHost { host: peer, now: false });
     world.run_for(MINUTE.saturating_mul(3)).unwrap();
     world.kill(hosts[1]);
 
@@ -111,7 +111,7 @@ fn a_request_that_went_after_an_old_record_follows_the_new_one() {
     world.kill(hosts[1]);
     use_hosts(world, *bob, &[hosts[2]]);
     let peer = world.choice(hosts[1]).unwrap().host;
-    reply(world, *bob, Command::DropHost { host: peer });
+    reply(world, *bob, Command::DropHost { host: peer, now: false });
     world.run_for(MINUTE).unwrap();
     adds(&mut town, old);
     town.world.run_for(MINUTE).unwrap();
@@ -147,14 +147,14 @@ fn mail_follows_a_contact_that_moved_while_nobody_could_say_so() {
     add(world, *alice, *bob);
     add(world, *bob, *alice);
     world.run_for(MINUTE).unwrap();
-    reply(world, *alice, Command::DropHost { host: peer });
+    reply(world, *alice, Command::DropHost { host: peer, now: false });
     world.run_for(MINUTE.saturating_mul(3)).unwrap();
     world.kill(*alice);
     use_hosts(world, *bob, &[hosts[2]]);
     world.run_for(MINUTE).unwrap();
     let peer = world.choice(hosts[1]).unwrap().host;
     world.kill(hosts[1]);
-    reply(world, *bob, Command::DropHost { host: peer });
+    reply(world, *bob, Command::DropHost { host: peer, now: false });
     world.run_for(MINUTE).unwrap();
     world.kill(*bob);
 

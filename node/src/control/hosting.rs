@@ -67,13 +67,15 @@ fn choice(api: &Api, text: &str) -> Result<HostChoice, Failure> {
 #[derive(Deserialize)]
 pub(super) struct Peer {
     peer: String,
+    #[serde(default)]
+    now: bool,
 }
 
 pub(super) async fn drop_host(Running(api): Running, Json(value): Json<Value>) -> Answer {
-    let Peer { peer } = body(value)?;
+    let Peer { peer, now } = body(value)?;
     let host = peer_id_from_text(&peer)
         .ok_or_else(|| Refusal::new(Code::Usage, "no peer id", "godwit mailbox list"))?;
-    listed(ask(&api, Command::DropHost { host }).await?)
+    listed(ask(&api, Command::DropHost { host, now }).await?)
 }
 
 fn listed(reply: Reply) -> Answer {

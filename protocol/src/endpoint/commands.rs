@@ -58,7 +58,7 @@ impl Endpoint {
             Command::LinkHere => Ok(Reply::Link(self.link_here())),
             Command::Invite => Ok(self.make_invite(cx)?),
             Command::UseHosts { hosts, k } => self.use_hosts(cx, hosts, k)?,
-            Command::DropHost { host } => self.drop_host(cx, host)?,
+            Command::DropHost { host, now } => self.drop_host(cx, host, now)?,
         };
         cx.out.push(Output::After(Effect::Reply { request, result }));
         Ok(())
@@ -283,6 +283,7 @@ impl Endpoint {
             ("two_homes", self.fence.two_homes),
             ("rolled_back", !self.fence.two_homes && self.fence.behind_at.is_some_and(lately)),
             ("clock", self.clock.is_doubted()),
+            ("host_clock", !self.clock.dissenters(cx.now).is_empty()),
             ("disk", self.space_low),
             ("contacts", self.is_full(false)),
             ("host", self.host_views(cx).iter().any(unsteady)),

@@ -235,6 +235,7 @@ impl Endpoint {
         let pair = self.sessions.pair(cx.rows, device)?;
         let strangers = pair.highest().is_none() || !self.owners.contains_key(&device);
         let answer = pair.answer_to(handshake.purpose(), cx.now.wall);
+        let forgot = pair.has_forgotten(handshake.purpose().generation, cx.now.wall);
         let opened = match self.sessions.open_sealed(cx.rows, cx.now.wall, device, &started, &inner)
         {
             Ok(opened) => opened,
@@ -265,7 +266,11 @@ impl Endpoint {
                     self.sessions.forget(cx.rows, device)?;
                     return Ok(Taken::Done);
                 }
-                self.requested(cx, (account, device), (message, invited), &request, &chain)?;
+                let from = (account, device);
+                self.requested(cx, from, (message, invited), &request, &chain)?;
+                if forgot && opened.new_session {
+                    self.forgotten_by(cx, from)?;
+                }
             }
             // Whoever claims a device that is not its own leaves nothing behind.
             None if strangers => self.sessions.forget(cx.rows, device)?,

@@ -125,6 +125,9 @@ pub enum Command {
     DropHost {
         /// Which.
         host: HostId,
+        /// Before every contact knows: what is there is fetched and erased, and what still comes is
+        /// turned away. A host that is not linked is left as it is.
+        now: bool,
     },
     /// What the machine is doing.
     Status,

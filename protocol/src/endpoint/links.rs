@@ -129,6 +129,9 @@ impl Endpoint {
         match Frame::decode(bytes) {
             Ok(Frame::Hello(hello)) if !state.ready => {
                 let (host, birth, kind) = (state.peer, hello.birth, state.kind);
+                if kind == StreamKind::Mailbox && self.hosts.contains_key(&host) {
+                    self.clock.hear(host, hello.time, cx.now);
+                }
                 state.ready = true;
                 state.hello = Some(hello);
                 self.link_ready(cx, link);

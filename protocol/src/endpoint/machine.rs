@@ -9,6 +9,7 @@ use super::discovery::{Discovery, OwnRecords};
 use super::hosts::{Arrival, Queues, StampFor};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
+use crate::clock::ClockWatch;
 use crate::conversation::{Mode, direct};
 use crate::crypto::Signer;
 use crate::id::{AccountId, ConversationId, DeviceId, EnvelopeId, HostId, MessageId, OwnerKey};
@@ -23,7 +24,7 @@ use crate::rows::outbox::{OUTBOX, OutboxRow, parse_line_key};
 use crate::rows::typed::{load, load_all, parse, save};
 use crate::rows::{Direction, Rows, RowsError};
 use crate::session::{LocalParty, Prekeys};
-use crate::time::{ClockWatch, Millis, Time, UnixMillis};
+use crate::time::{Millis, Time, UnixMillis};
 
 use super::links::Link;
 use super::outbox::Lane;
@@ -70,6 +71,8 @@ pub struct Endpoint {
     pub(super) near: Near,
     pub(super) hosts: BTreeMap<HostId, OwnHostRow>,
     pub(super) host_states: BTreeMap<HostId, HostState>,
+    /// Own hosts that are left without waiting for contacts.
+    pub(super) leaving_now: BTreeSet<HostId>,
     pub(super) queues_changed: bool,
     pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
     pub(super) arrival: Arrival,
@@ -105,6 +108,8 @@ pub struct Endpoint {
     /// Where the pump goes on.
     pub(super) pumped: DeviceId,
     changes: Vec<Change>,
+    /// No batch has ended yet.
+    is_new: bool,
     swept: Millis,
     mended: Millis,
 }
@@ -163,6 +168,7 @@ impl Endpoint {
             near: Near::new(),
             hosts: BTreeMap::new(),
             host_states: BTreeMap::new(),
+            leaving_now: BTreeSet::new(),
             queues_changed: true,
             acks: BTreeMap::new(),
             arrival: Arrival::Pushed,
@@ -189,10 +195,12 @@ impl Endpoint {
             to_pump: BTreeSet::new(),
             pumped: DeviceId([0; 32]),
             changes: Vec::new(),
+            is_new: true,
             swept: now.since_start,
             mended: now.since_start,
         };
         endpoint.clock = ClockWatch::new(endpoint.counters.newest, now);
+        let now = endpoint.clock.time(now);
         let cx = &mut Cx { now, rng, rows, out: &mut out };
         endpoint.open_fence(cx)?;
         endpoint.open_hosts(cx)?;
@@ -230,6 +238,8 @@ impl Endpoint {
         rows: &mut dyn Rows,
         out: &mut Vec<Output<Effect>>,
     ) -> Result<(), RowsError> {
+        self.clock.look(now);
+        let now = self.clock.time(now);
         let cx = &mut Cx { now, rng, rows, out };
         match input {
             Input::Network(NetworkInput::LinkUp { link, peer, kind, opener, .. }) => {
@@ -289,8 +299,12 @@ impl Endpoint {
         rows: &mut dyn Rows,
         out: &mut Vec<Output<Effect>>,
     ) -> Result<(), RowsError> {
-        let cx = &mut Cx { now, rng, rows, out };
         self.clock.look(now);
+        let now = self.clock.time(now);
+        let cx = &mut Cx { now, rng, rows, out };
+        if core::mem::take(&mut self.is_new) {
+            self.go_on_restored(cx)?;
+        }
         if now.since_start.saturating_sub(self.swept) >= SWEEP_EVERY {
             self.swept = now.since_start;
             if !self.clock.is_doubted() {
@@ -433,7 +447,9 @@ impl Endpoint {
             cx.out.push(Output::After(Effect::Changed(self.counters.change)));
         }
         if core::mem::take(&mut self.counters_changed) {
-            self.counters.newest = self.counters.newest.max(cx.now.wall);
+            if !self.clock.is_doubted() {
+                self.counters.newest = self.counters.newest.max(cx.now.wall);
+            }
             save(cx.rows, &HOME, b"counters", &self.counters)?;
         }
         Ok(())

@@ -20,6 +20,10 @@ pub static HOME: Table = Table {
 /// The name in [`HOME`] of where this node was last reached: a list of addresses.
 pub const ADDRESSES: &[u8] = b"addresses";
 
+/// The name in [`HOME`] that says: this home was mended, or is the one of two that is kept; it goes on
+/// as PROTOCOL §4 says of a restored one, at its next start. Any value.
+pub const RESTORED: &[u8] = b"restored";
+
 /// change number of the first → [`ChangesRow`].
 pub static CHANGES: Table = Table {
     name: "changes",

@@ -1,6 +1,7 @@
 //! Rows that survive a crash only once they are durable.
 
 use crate::limits::MAX_SCAN;
+use crate::rows::home::{HOME, RESTORED};
 use crate::rows::memory::MemoryRows;
 use crate::rows::recorder::{Recorder, Write};
 use crate::rows::{Direction, ReadRows as _, Rows as _, RowsError, Table};
@@ -24,6 +25,11 @@ impl Disk {
                 self.0.delete(table, &key);
             }
         }
+    }
+
+    /// Marks it as a repair does that left rows out.
+    pub fn mend(&mut self) {
+        self.0.put(&HOME, RESTORED, vec![1]);
     }
 }
 

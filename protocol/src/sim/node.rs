@@ -72,6 +72,8 @@ pub(super) struct SimNode {
     pub(super) skew: i64,
     pub(super) inbox: VecDeque<AnyInput>,
     pub(super) turn_due: bool,
+    /// A turn came while two batches were under way.
+    pub(super) turn_missed: bool,
     pub(super) under_way: VecDeque<Batch>,
     pub(super) leaving: VecDeque<AnyEffect>,
     pub(super) wake: Option<u64>,
@@ -145,6 +147,7 @@ impl SimNode {
             skew: 0,
             inbox: VecDeque::new(),
             turn_due: false,
+            turn_missed: false,
             under_way: VecDeque::new(),
             leaving: VecDeque::new(),
             wake: None,
@@ -201,6 +204,7 @@ impl SimNode {
         self.under_way.clear();
         self.leaving.clear();
         self.turn_due = false;
+        self.turn_missed = false;
         self.wake = None;
         self.holder = Holder::new([0; 32]);
     }

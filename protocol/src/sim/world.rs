@@ -461,7 +461,7 @@ impl World {
     }
 
     fn turn_if_waiting(&mut self, node: NodeId) {
-        if self.nodes.get(node.0).is_some_and(|it| !it.inbox.is_empty()) {
+        if self.nodes.get(node.0).is_some_and(|it| it.turn_missed || !it.inbox.is_empty()) {
             self.turn_soon(node);
         }
     }
@@ -471,8 +471,11 @@ impl World {
         let Some(it) = self.nodes.get_mut(node.0) else { return Ok(()) };
         it.turn_due = false;
         if it.under_way.len() >= 2 {
+            // It comes when a batch is durable.
+            it.turn_missed = true;
             return Ok(());
         }
+        it.turn_missed = false;
         let before = it.under_way.len();
         let effects = it.turn(now, &mut self.rng)?;
         let (batches, leaving) = (it.under_way.len(), !it.leaving.is_empty());

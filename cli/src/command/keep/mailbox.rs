@@ -1,6 +1,7 @@
 //! `mailbox`: the hosts that keep this device's mail.
 
 use std::path::Path;
+use std::time::Duration;
 
 use godwit_node::config::{PeerAddress, format_duration, parse_duration};
 use godwit_node::home;
@@ -14,7 +15,7 @@ use crate::exit::Failure;
 use crate::node::Node;
 use crate::output::{self, Format, text};
 
-/// The hosts that keep your mail while you are away: use, list, drop, status
+/// The hosts that keep your mail while you are away: use, list, drop, move, status
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -37,11 +38,26 @@ enum Act {
     },
     /// List the hosts
     List,
-    /// Stop using a host
+    /// Stop using a host: it drains until every contact knows
     Drop {
         /// Its peer id
         #[arg(value_parser = parse_peer)]
         peer: HostId,
+        /// Before every contact knows: fetch and erase what is there, refuse what still comes
+        #[arg(long)]
+        now: bool,
+    },
+    /// Use these hosts and, once each has accepted, none of the others
+    Move {
+        /// A host: a multiaddr that ends in /p2p/ID, or its link
+        #[arg(required = true, value_parser = parse_host)]
+        hosts: Vec<String>,
+        /// How many hosts must have a message before it counts as deposited [default: 1 of one, else 2]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
+        k: Option<u8>,
+        /// Wait no longer than this
+        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+        timeout: Millis,
     },
     /// Show how the hosts do
     Status,
@@ -52,29 +68,70 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
     let mut node = Node::connect(home).await?;
     match args.act {
         Act::List | Act::Status => print(&node.hosts().await?, format),
-        Act::Drop { peer } => {
-            let hosts = node.drop_host(&peer).await?;
+        Act::Drop { peer, now } => {
+            let mut hosts = node.drop_host(&peer, now).await?;
             // Only now: what was refused stays in the configuration as well.
             home::forget_host(home, &peer)?;
+            let end = tokio::time::Instant::now() + ERASING;
+            while now && is_known(&hosts, &peer) {
+                if tokio::time::Instant::now() >= end {
+                    let message = "the host has not erased it yet; it is asked again by itself";
+                    return Err(Refusal::new(Code::NotYet, message, "godwit mailbox list").into());
+                }
+                tokio::time::sleep(POLL).await;
+                hosts = node.hosts().await?;
+            }
             print(&hosts, format)
         }
         Act::Use { hosts, k, timeout } => {
-            let asked = hosts.iter().filter_map(|host| key_of(host)).collect::<Vec<_>>();
-            let mut now = node.use_hosts(&hosts, k).await?;
-            let end = tokio::time::Instant::now()
-                + std::time::Duration::from_millis(timeout.0.min(MAX_WAIT));
-            while waits(&now, &asked) && tokio::time::Instant::now() < end {
-                tokio::time::sleep(POLL).await;
-                now = node.hosts().await?;
-            }
+            let (now, asked) = accepted(&mut node, &hosts, (k, timeout)).await?;
             print(&now, format)?;
             verdict(&now, &asked, timeout)
+        }
+        Act::Move { hosts, k, timeout } => {
+            let (mut now, asked) = accepted(&mut node, &hosts, (k, timeout)).await?;
+            // Nobody is left before somebody else keeps the mail.
+            verdict(&now, &asked, timeout)?;
+            for peer in known(&now).into_iter().filter(|peer| !asked.contains(peer)) {
+                now = node.drop_host(&peer, false).await?;
+                home::forget_host(home, &peer)?;
+            }
+            print(&now, format)
         }
     }
 }
 
+/// Uses hosts, and waits until each has accepted or refused, or the time is over; what is known then,
+/// and which were meant.
+async fn accepted(
+    node: &mut Node,
+    hosts: &[String],
+    (k, timeout): (Option<u8>, Millis),
+) -> Result<(Value, Vec<HostId>), Failure> {
+    let asked = hosts.iter().filter_map(|host| key_of(host)).collect::<Vec<_>>();
+    let mut now = node.use_hosts(hosts, k).await?;
+    let end = tokio::time::Instant::now() + Duration::from_millis(timeout.0.min(MAX_WAIT));
+    while waits(&now, &asked) && tokio::time::Instant::now() < end {
+        tokio::time::sleep(POLL).await;
+        now = node.hosts().await?;
+    }
+    Ok((now, asked))
+}
+
+/// The hosts of an answer.
+fn known(hosts: &Value) -> Vec<HostId> {
+    let list = hosts.get("hosts").and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|entry| peer_id_from_text(&text::field(entry, "peer_id"))).collect()
+}
+
+fn is_known(hosts: &Value, peer: &HostId) -> bool {
+    known(hosts).contains(peer)
+}
+
 /// How often a registration under way is looked at.
-const POLL: std::time::Duration = std::time::Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
+/// How long a host may take to erase what it has.
+const ERASING: Duration = Duration::from_secs(30);
 /// The longest wait: a day, in milliseconds.
 const MAX_WAIT: u64 = 86_400_000;
 

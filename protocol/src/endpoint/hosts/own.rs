@@ -6,7 +6,7 @@ use crate::endpoint::{Change, Code, Effect, HostChoice, HostState, HostView, Ref
 use crate::id::{DeviceId, HostId, QueueId};
 use crate::identity::{ContactLink, LinkHead};
 use crate::limits::{INVITE_LIFE, MAX_DEVICE_HOSTS, SESSION_GRACE};
-use crate::machine::{Address, Output, StreamKind};
+use crate::machine::{Address, LinkId, Output, StreamKind};
 use crate::record::ManifestHost;
 use crate::rows::RowsError;
 use crate::rows::home::{INVITES, InviteRow};
@@ -99,11 +99,12 @@ impl Endpoint {
         Ok(Ok(self.hosts_reply(cx)))
     }
 
-    /// Leaves a host: it is kept until every contact knows.
+    /// Leaves a host: it is kept until every contact knows, or no longer than it takes.
     pub(in crate::endpoint) fn drop_host(
         &mut self,
         cx: &mut Cx<'_>,
         host: HostId,
+        now: bool,
     ) -> Result<Result<Reply, Refusal>, RowsError> {
         let Some(row) = self.hosts.get_mut(&host) else {
             let message = "this is none of your hosts";
@@ -112,16 +113,22 @@ impl Endpoint {
         row.state = HostState::Draining;
         row.left_at = row.left_at.or(Some(cx.now.wall));
         save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
-        if row.admitted {
+        let admitted = row.admitted;
+        if admitted {
             self.hosts_changed(cx)?;
-        } else {
+        }
+        if !admitted || (now && self.mailbox_link(host).is_none()) {
             self.forget_host(cx, host);
+        } else if now {
+            self.leaving_now.insert(host);
         }
         Ok(Ok(self.hosts_reply(cx)))
     }
 
     pub(super) fn forget_host(&mut self, cx: &mut Cx<'_>, host: HostId) {
         self.hosts.remove(&host);
+        self.leaving_now.remove(&host);
+        self.clock.forget(&host);
         cx.rows.delete(&OWN_HOSTS, host.as_bytes());
         for queue in self.queues.remove_host(host) {
             cx.rows.delete(&REGISTERED, &[&host.as_bytes()[..], queue.as_bytes()].concat());
@@ -320,8 +327,14 @@ impl Endpoint {
             let left_at = self.hosts.get(&host).and_then(|row| row.left_at);
             let over = left_at.is_some_and(|at| cx.now.wall.since(at) >= SESSION_GRACE)
                 && !self.clock.is_doubted();
+            let over = over || self.leaving_now.contains(&host);
+            let fetched =
+                |link: &LinkId| self.links.get(link).is_some_and(|state| state.live.len() >= 2);
             match self.mailbox_link(host) {
-                Some(link) if everybody_knows || over => self.erase_at(cx, link, host),
+                // What lies there is fetched first.
+                Some(link) if (everybody_knows || over) && fetched(&link) => {
+                    self.erase_at(cx, link, host);
+                }
                 None if over => self.forget_host(cx, host),
                 _ => {}
             }

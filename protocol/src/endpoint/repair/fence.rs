@@ -16,7 +16,7 @@ use crate::id::{DeviceId, HostId};
 use crate::limits::{FENCE_ENCRYPTIONS, FENCE_LEAP, MAX_FENCE_AHEAD, MAX_SEAL_KEYS, SESSION_GRACE};
 use crate::mailbox::check_fence;
 use crate::rows::RowsError;
-use crate::rows::home::{FenceRow, HOME};
+use crate::rows::home::{FenceRow, HOME, RESTORED};
 use crate::rows::host::OWN_HOSTS;
 use crate::rows::typed::{load, save};
 use crate::session::{Cause, Prekeys, Remedy};
@@ -31,6 +31,19 @@ impl Endpoint {
         let known: Option<FenceRow> = load(cx.rows, &HOME, b"fence")?;
         self.fence = known.unwrap_or_default();
         self.grow_fence(cx, 1)
+    }
+
+    /// A home that was mended after a loss, or that its person keeps of two, goes on as if a host had
+    /// shown a newer one; what hosts show next is the first sign of another copy.
+    pub(in crate::endpoint) fn go_on_restored(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        if cx.rows.get(&HOME, RESTORED)?.is_none() {
+            return Ok(());
+        }
+        cx.rows.delete(&HOME, RESTORED);
+        self.fence.two_homes = false;
+        self.roll_forward(cx, 0)?;
+        self.fence.behind_at = None;
+        save(cx.rows, &HOME, b"fence", &self.fence)
     }
 
     fn grow_fence(&mut self, cx: &mut Cx<'_>, by: u64) -> Result<(), RowsError> {
@@ -112,10 +125,12 @@ impl Endpoint {
         for device in devices {
             let pair = self.sessions.pair_mut(cx.rows, device)?;
             pair.retire_all(cx.now.wall);
-            if let Some(above) = pair.highest() {
-                let remedy = Remedy::Later { above, cause: Cause::RolledBack };
-                self.carry_out(cx, device, remedy)?;
-            }
+            // Of a contact whose sessions are lost nothing is known but that it is one.
+            let remedy = match pair.highest() {
+                Some(above) => Remedy::Later { above, cause: Cause::RolledBack },
+                None => Remedy::Later { above: 0, cause: Cause::Forgotten },
+            };
+            self.carry_out(cx, device, remedy)?;
         }
         self.changed(Change::Warning("rolled_back".to_owned()));
         self.hosts_changed(cx)?;

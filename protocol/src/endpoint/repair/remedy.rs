@@ -11,7 +11,7 @@ use crate::endpoint::sessions::OpenFailure;
 use crate::endpoint::{Change, ContactState};
 use crate::envelope::{Envelope, peek_key_id, unseal};
 use crate::id::{AccountId, DeviceId};
-use crate::limits::{INVITE_LIFE, PREKEY_GRACE, PREKEY_ROTATION};
+use crate::limits::{INVITE_LIFE, MOVE_AGAIN, PREKEY_GRACE, PREKEY_ROTATION};
 use crate::rows::RowsError;
 use crate::rows::contact::{DeviceRow, Renewal};
 use crate::rows::outbox::Carried;
@@ -225,8 +225,15 @@ impl Endpoint {
         let row = contact.devices.iter_mut().find(|it| it.device == device);
         let Some(row) = row.filter(|row| row.dropped_us == knows) else { return Ok(()) };
         row.dropped_us = !knows;
+        if !knows {
+            // Its newest bundle tells whether its home is another than it was.
+            row.card_at = None;
+        }
         let wanted = added.is_some_and(|at| cx.now.wall.since(at) < INVITE_LIFE);
         self.save_contact(cx, account)?;
+        if !knows {
+            self.ask_for_wanted_cards(cx);
+        }
         if !knows && wanted { self.owe_request(cx, (account, device)) } else { Ok(()) }
     }
 
@@ -270,8 +277,8 @@ impl Endpoint {
         }
     }
 
-    /// A device whose bundle shows another era, and that was not heard since for a day, has forgotten
-    /// us: it is asked anew through its contact queue, once a week.
+    /// A device whose bundle shows another era, and that was not heard since for a day or does not know
+    /// our queue, has forgotten us: it is asked anew through its contact queue, once a week.
     pub(in crate::endpoint) fn ask_who_forgot(
         &mut self,
         cx: &mut Cx<'_>,
@@ -290,7 +297,8 @@ impl Endpoint {
             return self.save_contact(cx, account);
         }
         let lately = row.forgotten_at.is_some_and(|at| now.since(at) < WEEK);
-        if lately || now.since(at) < CARD_AGAIN {
+        // Whoever does not know our queue either need not be waited for.
+        if lately || (now.since(at) < CARD_AGAIN && !row.dropped_us) {
             return Ok(());
         }
         row.forgotten_at = Some(now);
@@ -298,6 +306,33 @@ impl Endpoint {
         let generation = above.saturating_add(1);
         let purpose = Purpose { generation, cause: Cause::Forgotten, via: Via::Contact };
         self.begin(cx, (account, device), purpose)
+    }
+
+    /// A friend's device asks anew in a generation that it was heard in before: its home has lost us,
+    /// and knows neither the session that we send in nor our queue. It is asked anew as soon as its
+    /// newest bundle is here, at most once an hour.
+    pub(in crate::endpoint) fn forgotten_by(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (account, device): (AccountId, DeviceId),
+    ) -> Result<(), RowsError> {
+        let highest = self.sessions.pair(cx.rows, device)?.highest();
+        let now = cx.now.wall;
+        let contact = self.contacts.get_mut(&account);
+        let contact = contact.filter(|it| it.state == ContactState::Accepted);
+        let row = contact.and_then(|it| it.devices.iter_mut().find(|it| it.device == device));
+        let (Some(row), Some(above)) = (row, highest) else { return Ok(()) };
+        if row.forgotten_at.is_some_and(|at| now.since(at) < MOVE_AGAIN && at <= now) {
+            return Ok(());
+        }
+        row.forgotten_at = Some(now);
+        row.renewal = Some(Renewal { above, cause: Cause::Forgotten });
+        // The bundle that is here is that of the lost home.
+        row.bundle = ByteBuf::new();
+        row.card_at = None;
+        self.save_contact(cx, account)?;
+        self.ask_for_wanted_cards(cx);
+        Ok(())
     }
 
     /// The newest bundle of a device, while it still has the private keys: three weeks past its end.
@@ -337,6 +372,7 @@ impl Endpoint {
         row.card_at = Some(cx.now.wall);
         self.save_contact(cx, account)?;
         self.renew(cx)?;
+        self.ask_who_forgot(cx, (account, device))?;
         self.renew_stale(cx, device)
     }
 }

@@ -31,6 +31,9 @@ use roots::RootSet;
 /// Signs of a peer are noted once in this time, so that hearing it does not cost a row each time.
 const COARSE: Millis = Millis::from_hours(1);
 
+/// Two that begin within this time may have begun at once.
+const AT_ONCE: Millis = Millis::from_minutes(1);
+
 /// What a pair knows of one of its sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
@@ -160,6 +163,16 @@ impl Pair {
             return Err(AdmitError::TooMany);
         }
         Ok(())
+    }
+
+    /// Whether a peer that begins a session of this generation has lost one that it had: nobody makes
+    /// two of one generation, but both sides may make one at once. Asked before [`Pair::add`].
+    #[must_use]
+    pub fn has_forgotten(&self, generation: u32, now: UnixMillis) -> bool {
+        self.sessions.iter().any(|session| {
+            let at_once = session.ours && now.since(session.since) < AT_ONCE;
+            session.generation >= generation && session.heard_at.is_some() && !at_once
+        })
     }
 
     /// Whether a session of this id is here, or was while its private keys live.
