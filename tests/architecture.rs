@@ -72,11 +72,11 @@ fn the_protocol_does_no_io_and_knows_no_clock() {
 }
 
 #[test]
-fn the_store_knows_no_network_and_sled_is_named_in_one_file() {
+fn the_store_knows_no_network_and_engines_are_named_in_their_files() {
     names_nowhere("store/src", &["tokio::", "libp2p", "godwit_node"], &[]);
-    names_nowhere("store/src", &["sled::"], &["store/src/engine/"]);
+    names_nowhere("store/src", &["sled::", "redb::"], &["store/src/engine/"]);
     for folder in ["protocol/src", "node/src", "cli/src"] {
-        names_nowhere(folder, &["sled::"], &[]);
+        names_nowhere(folder, &["sled::", "redb::"], &[]);
     }
 }
 

@@ -51,7 +51,7 @@ impl From<Error> for Refusal {
             Error::StoreDamaged(_) => Self::new(
                 Code::StoreDamaged,
                 message,
-                "keep a copy of the home before anything else",
+                "godwit store check --repair   (it keeps the damaged files)",
             ),
             Error::StoreVersion(_) => Self::new(
                 Code::HomeVersion,

@@ -24,7 +24,9 @@ pub mod network;
 mod node;
 mod room;
 pub mod service;
+mod upkeep;
 mod watch;
 
-pub use godwit_store::CheckReport;
-pub use node::{Handle, Node, check_store};
+pub use godwit_store::{CheckReport, Kind, Rewritten, Saved};
+pub use node::{Handle, Node};
+pub use upkeep::{check_store, keep_this_home, repair_store, rewrite_store};

@@ -10,8 +10,7 @@ use godwit_protocol::identity::{Chain, HostLink, account_text, peer_id_text};
 use godwit_protocol::limits::STAMP_BITS;
 use godwit_protocol::machine::{Address, NetworkInput};
 use godwit_protocol::mailbox::host::{Admission, HostCommand, HostSetup};
-use godwit_protocol::rows;
-use godwit_store::{CheckReport, DataKey, OpenError, Options, Place, Store};
+use godwit_store::Store;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,10 +24,8 @@ use crate::listeners::{self, Heard, Told};
 use crate::network::{Entrance, Network};
 use crate::room::Room;
 use crate::service::{Mailbox, Messenger, MessengerParts};
+use crate::upkeep::open_store;
 use crate::watch;
-
-/// The hint for the cache of a host's store, in bytes: up to ten times as much is used.
-const HOST_CACHE_BYTES: u64 = 16 << 20;
 
 /// How long a busy loop is left alone before it is asked again.
 const BUSY: Duration = Duration::from_millis(50);
@@ -263,41 +260,6 @@ impl Handle {
         drop(serving);
         drop(home);
     }
-}
-
-/// Reads every row of a home's store, without starting a node; nothing is changed.
-///
-/// # Errors
-/// [`Error`] if the store does not open at all.
-pub fn check_store(home: &OpenHome) -> Result<CheckReport, Error> {
-    if !home.store_path().exists() {
-        return Ok(CheckReport::default());
-    }
-    Ok(open_store(home, &home.config)?.check())
-}
-
-/// Those of a person and those of a host: a home may become both.
-fn all_tables() -> Vec<&'static rows::Table> {
-    let mut tables = rows::tables();
-    tables.extend(rows::mailbox::tables());
-    tables
-}
-
-fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
-    let mut key = *home.data_key.expose();
-    let place = Place::Sled {
-        folder: home.store_path(),
-        cache_bytes: config.cache.unwrap_or(match config.hosting {
-            Some(_) => HOST_CACHE_BYTES,
-            None => Options::DEFAULT_CACHE_BYTES,
-        }),
-        data_key: DataKey::take(&mut key),
-    };
-    Store::open(Options { place, tables: all_tables() }).map_err(|error| match error {
-        OpenError::Io(_) | OpenError::Random => Error::Io(error.to_string()),
-        OpenError::Version { .. } => Error::StoreVersion(error.to_string()),
-        _ => Error::StoreDamaged(error.to_string()),
-    })
 }
 
 /// The hosts that `join` wrote down.

@@ -8,6 +8,8 @@ use godwit_protocol::limits::MAX_SCAN;
 use godwit_protocol::rows::{Direction, Row, Table};
 
 use crate::engine::EngineError;
+use crate::folder::Generation;
+use crate::open::{Disk, OpenError, Options, Place, Store};
 use crate::reader::Base;
 
 /// Damaged rows that a report names; the others are counted. One screen is read, the rest is not.
@@ -51,7 +53,7 @@ impl CheckReport {
         self.damaged == 0 && self.tables.is_empty()
     }
 
-    fn count(&mut self, table: &'static str, key: &[u8], is_sound: bool) {
+    pub(crate) fn count(&mut self, table: &'static str, key: &[u8], is_sound: bool) {
         self.rows = self.rows.saturating_add(1);
         if is_sound {
             return;
@@ -66,6 +68,21 @@ impl CheckReport {
             self.named.push(DamagedRow { table, key: hex });
         }
     }
+}
+
+/// Reads every row of a store that is not open; none where no store has been made.
+///
+/// # Errors
+/// [`OpenError`] if it does not open at all.
+pub fn check(disk: &Disk, tables: &[&'static Table]) -> Result<Option<CheckReport>, OpenError> {
+    let Some(counts) = Generation::find(&disk.folder)? else { return Ok(None) };
+    let verified = counts.kind.verify(&counts.path());
+    let place = Place::Disk(disk.again());
+    let mut report = Store::open(Options { place, tables: tables.to_vec() })?.check();
+    if let Err(error) = verified {
+        report.tables.push(DamagedTable { table: "all", reason: error.to_string() });
+    }
+    Ok(Some(report))
 }
 
 /// Checks every declared table.

@@ -14,7 +14,8 @@ use godwit_protocol::rows::Table;
 use crate::batch::{Batch, CommitError, Durable, SealedBatch, StoredWrite};
 use crate::check::{self, CheckReport};
 use crate::commit::Committer;
-use crate::engine::{Engine, EngineError, MemoryEngine, SledEngine};
+use crate::engine::{Engine, EngineError, Kind, MemoryEngine};
+use crate::folder::Generation;
 use crate::layout::Tables;
 use crate::reader::{Base, Reader};
 use crate::scope::SCOPE_KEYS;
@@ -28,15 +29,8 @@ const PROOF_KEY: &[u8] = b"proof";
 /// Where rows are kept.
 #[derive(Debug)]
 pub enum Place {
-    /// A folder of sled's, encrypted.
-    Sled {
-        /// The folder; made if it is missing.
-        folder: PathBuf,
-        /// Memory for the cache, in bytes: a hint, up to ten times as much is used.
-        cache_bytes: u64,
-        /// The key of everything.
-        data_key: DataKey,
-    },
+    /// A folder, encrypted.
+    Disk(Disk),
     /// Memory: gone with the process.
     Memory {
         /// Which; kept by the caller for crashes and faults.
@@ -44,6 +38,19 @@ pub enum Place {
         /// Encrypts like a home does, or not at all.
         data_key: Option<DataKey>,
     },
+}
+
+/// A store's folder, and how it is used.
+#[derive(Debug)]
+pub struct Disk {
+    /// The folder; made if it is missing.
+    pub folder: PathBuf,
+    /// The engine of a new store; one that is there has its own.
+    pub new: Kind,
+    /// Memory for the cache, in bytes: a hint, up to ten times as much is used.
+    pub cache_bytes: u64,
+    /// The key of everything.
+    pub data_key: DataKey,
 }
 
 /// How a store is opened.
@@ -106,6 +113,52 @@ pub struct Stats {
 pub struct Store {
     base: Arc<Base>,
     committer: Committer,
+    kind: Option<Kind>,
+}
+
+impl Disk {
+    /// The folder that counts; made if there is none.
+    pub(crate) fn generation(
+        &self,
+        vault: &Vault,
+        tables: &[&'static str],
+    ) -> Result<Generation, OpenError> {
+        if let Some(counts) = Generation::find(&self.folder)? {
+            return Ok(counts);
+        }
+        let first = Generation::first(&self.folder, self.new);
+        if first.path() != self.folder {
+            let engine = self.new.open(&begin(&first)?, self.cache_bytes, tables)?;
+            recognise(&*engine, vault, false)?;
+            drop(engine);
+            first.finish().map_err(EngineError::from)?;
+        }
+        Ok(first)
+    }
+
+    /// The same once more.
+    pub(crate) fn again(&self) -> Self {
+        let (folder, data_key) = (self.folder.clone(), self.data_key.again());
+        Self { folder, data_key, ..*self }
+    }
+
+    /// Opens one of the folders.
+    pub(crate) fn open(
+        &self,
+        generation: &Generation,
+        tables: &[&'static str],
+    ) -> Result<Arc<dyn Engine>, EngineError> {
+        generation.kind.open(&generation.path(), self.cache_bytes, tables)
+    }
+}
+
+/// The tables of an engine: those that were declared, and the store's own.
+pub(crate) fn names(tables: &Tables) -> Vec<&'static str> {
+    tables.iter().map(|table| table.name).chain([META, SCOPE_KEYS]).collect()
+}
+
+fn begin(generation: &Generation) -> Result<PathBuf, EngineError> {
+    Ok(generation.begin()?)
 }
 
 impl Options {
@@ -113,11 +166,11 @@ impl Options {
     /// stays below 16 MiB (STORE-NOTES).
     pub const DEFAULT_CACHE_BYTES: u64 = 1 << 20;
 
-    /// A folder on disk, with the default cache.
+    /// A folder on disk, with the default engine and cache.
     #[must_use]
-    pub fn sled(folder: PathBuf, data_key: DataKey, tables: Vec<&'static Table>) -> Self {
+    pub fn disk(folder: PathBuf, data_key: DataKey, tables: Vec<&'static Table>) -> Self {
         let cache_bytes = Self::DEFAULT_CACHE_BYTES;
-        Self { place: Place::Sled { folder, cache_bytes, data_key }, tables }
+        Self { place: Place::Disk(Disk { folder, new: Kind::Sled, cache_bytes, data_key }), tables }
     }
 
     /// Memory, without encryption.
@@ -139,22 +192,32 @@ impl Store {
         let Options { place, tables } = options;
         let tables = Tables::new(&tables)
             .map_err(|(table, fault)| OpenError::Declaration { table, fault })?;
-        let (engine, vault): (Arc<dyn Engine>, Vault) = match place {
-            Place::Sled { folder, cache_bytes, data_key } => {
-                let mut names: Vec<_> = tables.iter().map(|table| table.name).collect();
-                names.extend([META, SCOPE_KEYS]);
-                let engine = SledEngine::open(&folder, cache_bytes, &names)?;
-                (Arc::new(engine), Vault::new(&data_key))
+        let (engine, vault, counts): (Arc<dyn Engine>, Vault, Option<Generation>) = match place {
+            Place::Disk(disk) => {
+                let vault = Vault::new(&disk.data_key);
+                let counts = disk.generation(&vault, &names(&tables))?;
+                (disk.open(&counts, &names(&tables))?, vault, Some(counts))
             }
             Place::Memory { engine, data_key } => {
-                (engine, data_key.as_ref().map_or_else(Vault::none, Vault::new))
+                (engine, data_key.as_ref().map_or_else(Vault::none, Vault::new), None)
             }
         };
-        recognise(&*engine, &vault)?;
+        recognise(&*engine, &vault, counts.as_ref().is_some_and(Generation::is_made))?;
+        if let Some(counts) = &counts {
+            counts.made().map_err(EngineError::from)?;
+            // What a rewrite has left is of no use once this one is known to be whole.
+            counts.remove_others().map_err(EngineError::from)?;
+        }
+        let kind = counts.map(|counts| counts.kind);
         let base = Arc::new(Base { engine, vault, tables });
-        let committer =
-            Committer::start(Arc::clone(&base)).map_err(|error| OpenError::Io(Arc::new(error)))?;
-        Ok(Self { base, committer })
+        let committer = Committer::start(Arc::clone(&base)).map_err(EngineError::from)?;
+        Ok(Self { base, committer, kind })
+    }
+
+    /// The engine's name.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        self.kind.map_or("memory", Kind::name)
     }
 
     /// Reads what is committed.
@@ -203,8 +266,7 @@ impl Store {
     }
 
     /// Reads every row of every declared table.
-    #[must_use]
-    pub fn check(&self) -> CheckReport {
+    pub(crate) fn check(&self) -> CheckReport {
         check::run(&self.base)
     }
 
@@ -221,14 +283,19 @@ impl Drop for Store {
     }
 }
 
-/// Tells a store of ours from one of another version or key; marks a new one.
-fn recognise(engine: &dyn Engine, vault: &Vault) -> Result<(), OpenError> {
+/// Tells a store of ours from one of another version or key; marks a new one, unless it must have been
+/// marked before.
+pub(crate) fn recognise(
+    engine: &dyn Engine,
+    vault: &Vault,
+    is_made: bool,
+) -> Result<(), OpenError> {
     let place = (META, PROOF_KEY);
     let version = engine.get(META, VERSION_KEY)?;
     let proof = engine.get(META, PROOF_KEY)?;
     let (version, proof) = match (version, proof) {
         (Some(version), Some(proof)) => (version, proof),
-        (None, None) => {
+        (None, None) if !is_made => {
             let row = |key: &[u8], value| StoredWrite { table: META, key: key.to_vec(), value };
             let version = Store::VERSION.to_be_bytes().to_vec();
             let writes =

@@ -38,6 +38,11 @@ impl DataKey {
         bytes.zeroize();
         Self(key)
     }
+
+    /// The same key once more.
+    pub(crate) fn again(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 impl fmt::Debug for DataKey {

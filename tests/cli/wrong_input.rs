@@ -60,16 +60,13 @@ fn what_is_not_built_does_not_exist() {
         "group list",
         "device list",
         "backup create x",
-        "doctor --keep-this-home",
         "init --restore",
-        "store check --repair",
-        "store convert --to redb",
         "run --api 127.0.0.1:1",
         "run --reachability friends",
         "run --announce /ip4/1.2.3.4",
         "run --host-mailboxes=members",
-        "mailbox move",
         "send bob hi --file x",
+        "mailbox proof",
     ] {
         place.run(line.split_whitespace()).is_refused("E_USAGE", 2);
     }

@@ -1,7 +1,8 @@
 //! Kills at random moments, syncs counted from outside, power cuts.
 //!
 //! `GODWIT_KILLS=200 cargo test -p godwit --test faults` kills more often.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
@@ -31,12 +32,21 @@ impl Dice {
     }
 }
 
+const ENGINES: [&str; 2] = ["sled", "redb"];
+
+/// The configuration of a home whose store an engine keeps.
+fn on(engine: &str) -> String {
+    format!("[store]\nengine = \"{engine}\"\n")
+}
+
 #[test]
 fn kills_at_random_moments_lose_and_repeat_nothing() {
     let rounds = std::env::var("GODWIT_KILLS").ok().and_then(|text| text.parse().ok());
     let rounds: usize = rounds.unwrap_or(12);
-    let hana = Node::new(&["init", "--host"]);
-    let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
+    // Either engine is killed, at a host and at a person.
+    let bob = ["init", "--no-passphrase", "--name", "Bob"];
+    let hana = Node::configured(&["init", "--host"], &on(ENGINES[1]));
+    let (alice, bob) = (Node::person("Alice"), Node::configured(&bob, &on(ENGINES[1])));
     let invite = hana.link(&["host", "invite", "--uses", "2"]);
     for node in [&alice, &bob] {
         node.ok(&["mailbox", "use", &invite]);
@@ -199,11 +209,12 @@ impl Drop for Disk {
     }
 }
 
-/// Two friends; the home of the first is on that disk.
-fn friends_on(disk: &Disk) -> (Node, Node) {
+/// Two friends; the home of the first is on that disk, its store with an engine.
+fn friends_on(disk: &Disk, engine: &str) -> (Node, Node) {
     let place = Place::at(&disk.mounted());
-    let alice = Node::in_place(place, &["init", "--no-passphrase", "--name", "Alice"]);
-    befriended(alice, Node::person("Bob"))
+    assert_eq!(place.run(["init", "--no-passphrase", "--name", "Alice"]).exit, Some(0));
+    place.configure(&on(engine));
+    befriended(Node::listening(place, "/ip4/127.0.0.1/tcp/0"), Node::person("Bob"))
 }
 
 fn quiet(program: &str, arguments: &[&str]) -> bool {
@@ -214,11 +225,15 @@ fn quiet(program: &str, arguments: &[&str]) -> bool {
 
 #[test]
 fn what_was_on_disk_is_there_after_a_power_cut() {
+    ENGINES.into_iter().for_each(power_cuts);
+}
+
+fn power_cuts(engine: &str) {
     let Some(disk) = Disk::make() else {
         println!("skipped: this process may not mount a file system");
         return;
     };
-    let (mut alice, bob) = friends_on(&disk);
+    let (mut alice, bob) = friends_on(&disk, engine);
     let mut promised = vec!["first".to_owned()];
 
     for cut in 0..3 {
@@ -250,11 +265,15 @@ fn what_was_on_disk_is_there_after_a_power_cut() {
 
 #[test]
 fn a_full_disk_refuses_and_loses_nothing() {
+    ENGINES.into_iter().for_each(full_disk);
+}
+
+fn full_disk(engine: &str) {
     let Some(disk) = Disk::make() else {
         println!("skipped: this process may not mount a file system");
         return;
     };
-    let (mut alice, bob) = friends_on(&disk);
+    let (mut alice, bob) = friends_on(&disk, engine);
     fill(&disk.mounted().join("filler"));
 
     alice.place.run(["send", "bob", "no room"]).is_refused("E_FULL", 1);

@@ -75,6 +75,12 @@ pub fn document(config: &Config) -> String {
     section(out, "store");
     key(
         out,
+        "what keeps a new store: \"sled\", or \"redb\" for millions of rows; `store convert` changes it",
+        "engine",
+        Some(quoted(&config.engine.name())),
+    );
+    key(
+        out,
         "memory for the engine's cache; without it, what suits the role",
         "cache",
         config.cache.map(|bytes| quoted(&format_size(bytes))),
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_documented_reads_back_as_the_same() {
         let own = "[node]\nnetwork = \"alps\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nreachability = \"public\"\nprofile = \"light\"\nmdns = false\n[messages]\nlife = \"2h\"\n\
-                   [host]\nadmit = \"open\"\nowners = 3\nbytes = \"1MiB\"\n[store]\ncache = \"8MiB\"\nfloor = \"1GiB\"\n";
+                   [host]\nadmit = \"open\"\nowners = 3\nbytes = \"1MiB\"\n[store]\nengine = \"redb\"\ncache = \"8MiB\"\nfloor = \"1GiB\"\n";
         for config in [Config::default(), parse(own).unwrap()] {
             let text = document(&config);
 

@@ -7,6 +7,7 @@ use godwit_protocol::endpoint::{Code, Refusal};
 use godwit_protocol::identity::{HostLink, Network};
 use godwit_protocol::limits::{MAX_MESSAGE_LIFE, MIN_MESSAGE_LIFE};
 use godwit_protocol::time::Millis;
+use godwit_store::Kind;
 
 use super::{
     Admit, Config, PeerAddress, Profile, Reachability, parse_address, parse_duration, parse_listen,
@@ -82,6 +83,7 @@ struct Host {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Store {
+    engine: Option<Spanned<String>>,
     cache: Option<Spanned<String>>,
     floor: Option<Spanned<String>>,
 }
@@ -124,6 +126,10 @@ pub fn parse(text: &str) -> Result<Config, ConfigError> {
         config.life = reader.read("life", life, message_life)?;
     }
     read_host(&reader, &file, &mut config)?;
+    if let Some(word) = &file.store.engine {
+        let read = |text: &str| Kind::named(text).ok_or("one of sled, redb");
+        config.engine = reader.read("engine", word, read)?;
+    }
     config.cache =
         file.store.cache.map(|text| reader.read("cache", &text, parse_size)).transpose()?;
     config.floor =
@@ -214,7 +220,7 @@ mod tests {
         let config = parse(
             "[node]\nnetwork = \"alps\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\nannounce = [\"/dns/a.example/tcp/7447\"]\n\
              [messages]\nlife = \"2h\"\n[host]\nadmit = \"open\"\nowners = 3\nbytes = \"1MiB\"\n\
-             [store]\ncache = \"8MiB\"\nfloor = \"1GiB\"\n[keystore]\nmemory = \"64KiB\"\n",
+             [store]\nengine = \"redb\"\ncache = \"8MiB\"\nfloor = \"1GiB\"\n[keystore]\nmemory = \"64KiB\"\n",
         )
         .unwrap();
 
@@ -222,6 +228,7 @@ mod tests {
         assert_eq!(config.listeners().len(), 1);
         assert_eq!(config.life, Millis::from_hours(2));
         assert_eq!((config.hosting, config.owners, config.bytes), (Some(Admit::Open), 3, 1 << 20));
+        assert_eq!(config.engine, Kind::Redb);
         assert_eq!((config.cache, config.floor), (Some(8 << 20), Some(1 << 30)));
     }
 

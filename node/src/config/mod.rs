@@ -13,6 +13,7 @@ use godwit_protocol::identity::{HostLink, Network};
 use godwit_protocol::limits;
 use godwit_protocol::machine::Address;
 use godwit_protocol::time::Millis;
+use godwit_store::Kind;
 
 pub use address::{AddressFault, PeerAddress, parse_address, parse_listen};
 pub use document::document;
@@ -132,6 +133,8 @@ pub struct Config {
     pub owners: u32,
     /// The most bytes of a host.
     pub bytes: u64,
+    /// What keeps a new store; one that is there has its own engine.
+    pub engine: Kind,
     /// Memory for the store's cache, in bytes; `None` for what suits the role.
     pub cache: Option<u64>,
     /// Free bytes on the disk below which nothing new is taken; `None` for the store's rule.
@@ -155,6 +158,7 @@ impl Default for Config {
             hosting: None,
             owners: limits::MAX_OWNERS,
             bytes: limits::MAX_HOST_BYTES,
+            engine: Kind::Sled,
             cache: None,
             floor: None,
             costs: Costs::default(),

@@ -162,7 +162,7 @@ impl Door {
             "outbox": null,
             "hosting": null,
             "keystore": {"protection": self.facts.protection},
-            "store": {"engine": "sled", "bytes": null},
+            "store": null,
             "faults": null,
             "warnings": [],
             "uptime_s": seconds(now),

@@ -162,7 +162,7 @@ async fn status(State(door): State<Arc<Door>>) -> Answer {
         "outbox": null,
         "hosting": hosting::status(&api).await?,
         "keystore": {"protection": api.facts.protection},
-        "store": {"engine": "sled", "bytes": store.map(|stats| stats.bytes)},
+        "store": {"engine": api.store.engine(), "bytes": store.map(|stats| stats.bytes)},
         "faults": null,
         "warnings": warnings,
         "uptime_s": api.clock.since_start().0 / 1_000,

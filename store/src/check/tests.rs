@@ -5,37 +5,15 @@ use super::*;
 use crate::batch::{Batch, StoredWrite};
 use crate::engine::{Engine as _, SledEngine};
 use crate::vault::DataKey;
-use crate::{Options, Place, Store};
+use crate::{Options, Store};
 
 fn tables() -> Vec<&'static Table> {
     rows::tables().into_iter().chain(rows::mailbox::tables()).collect()
 }
 
-/// The last engine of a folder gives its lock back when its threads have ended, a moment later.
-fn once_free<T, E: core::fmt::Display>(open: impl Fn() -> Result<T, E>) -> Result<T, E> {
-    let start = std::time::Instant::now();
-    loop {
-        match open() {
-            Err(error)
-                if error.to_string().contains("acquire lock")
-                    && start.elapsed() < std::time::Duration::from_secs(10) =>
-            {
-                std::thread::yield_now();
-            }
-            result => return result,
-        }
-    }
-}
-
 fn try_open(folder: &TempDir) -> Result<Store, crate::OpenError> {
-    once_free(|| {
-        let place = Place::Sled {
-            folder: folder.path().to_owned(),
-            cache_bytes: 1 << 20,
-            data_key: DataKey::take(&mut [7; 32]),
-        };
-        Store::open(Options { place, tables: tables() })
-    })
+    let (folder, data_key) = (folder.path().to_owned(), DataKey::take(&mut [7; 32]));
+    Store::open(Options::disk(folder, data_key, tables()))
 }
 
 fn open(folder: &TempDir) -> Store {
@@ -44,7 +22,7 @@ fn open(folder: &TempDir) -> Store {
 
 fn engine(folder: &TempDir) -> SledEngine {
     let names: Vec<&'static str> = tables().iter().map(|table| table.name).collect();
-    once_free(|| SledEngine::open(folder.path(), 1 << 20, &names)).unwrap()
+    SledEngine::open(folder.path(), 1 << 20, &names).unwrap()
 }
 
 /// A key with every part at its length.

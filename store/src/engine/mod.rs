@@ -9,22 +9,88 @@
 //!
 //! No type, iterator or lifetime of an implementation leaks. After an error that leaves it unknown
 //! what is on disk, an engine answers [`EngineError::Broken`] to everything until it is opened
-//! again: what it holds in memory may not be on disk. Giving space back is not offered: neither
-//! engine can. Source: STORE-NOTES, "The engine is a choice behind five methods".
+//! again: what it holds in memory may not be on disk. Giving space back is not offered: a store is
+//! rewritten for that ([`crate::rewrite`]). Source: STORE-NOTES, "The engine is a choice behind five
+//! methods".
 
+mod guard;
 mod memory;
 mod pieces;
+mod redb;
 mod sled;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use godwit_protocol::rows::{Direction, Row};
 
 use crate::batch::{Batch, Durable};
 
+pub(crate) use guard::sync_names;
 pub use memory::{Fault, Held, MemoryEngine};
+pub(crate) use redb::RedbEngine;
 pub(crate) use sled::SledEngine;
+
+/// Which engine keeps a store on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The default.
+    Sled,
+    /// For hosts with millions of rows.
+    Redb,
+}
+
+impl Kind {
+    /// Its name, as configuration and folders have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Redb => "redb",
+        }
+    }
+
+    /// The one with a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Sled, Self::Redb].into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Looks for damage that reading every row does not find; the folder must not be open.
+    pub(crate) fn verify(self, folder: &Path) -> Result<(), EngineError> {
+        match self {
+            // sled compares what it reads with a checksum each time.
+            Self::Sled => Ok(()),
+            Self::Redb => RedbEngine::verify(folder),
+        }
+    }
+
+    /// Opens what can be read of a damaged folder; nothing is written.
+    pub(crate) fn read(
+        self,
+        folder: &Path,
+        tables: &[&'static str],
+    ) -> Result<Arc<dyn Engine>, EngineError> {
+        match self {
+            Self::Sled => Err(EngineError::Broken),
+            Self::Redb => Ok(Arc::new(RedbEngine::read(folder, tables)?)),
+        }
+    }
+
+    /// Opens a folder of its files, or makes it. `cache_bytes` is a hint.
+    pub(crate) fn open(
+        self,
+        folder: &Path,
+        cache_bytes: u64,
+        tables: &[&'static str],
+    ) -> Result<Arc<dyn Engine>, EngineError> {
+        Ok(match self {
+            Self::Sled => Arc::new(SledEngine::open(folder, cache_bytes, tables)?),
+            Self::Redb => Arc::new(RedbEngine::open(folder, cache_bytes, tables)?),
+        })
+    }
+}
 
 /// Why an engine did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -14,10 +14,9 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use godwit_protocol::rows::{Direction, Row};
 use sled::transaction::{
@@ -26,6 +25,7 @@ use sled::transaction::{
 };
 use sled::{Config, Db, IVec, Tree};
 
+use super::guard::{Guard, apart, sync_names};
 use super::pieces::{Cut, Head, cut, piece_key};
 use super::{Engine, EngineError, EngineStats, is_empty};
 use crate::batch::{Batch, Durable};
@@ -40,6 +40,8 @@ const HOUSEKEEPING_MS: u64 = 2_000;
 const SEGMENT_BYTES: usize = 2 << 20;
 /// Where pieces of cut values are.
 const PIECES: &str = "_pieces";
+/// How long an engine that was closed may hold its folder.
+const LETTING_GO: Duration = Duration::from_secs(10);
 /// How often a cut value is read again when it was overwritten meanwhile; each time needs a whole
 /// commit in between, so more means damage.
 const MAX_REREADS: usize = 64;
@@ -52,7 +54,7 @@ pub(crate) struct SledEngine {
     /// Open for syncing alone.
     file: File,
     folder: PathBuf,
-    broken: AtomicBool,
+    guard: Guard,
 }
 
 impl SledEngine {
@@ -65,10 +67,7 @@ impl SledEngine {
         fs::create_dir_all(folder)?;
         remove_leftovers(folder)?;
         let (path, names) = (folder.to_owned(), tables.to_vec());
-        let opening = thread::Builder::new().name("store-open".into()).spawn(move || {
-            catch_unwind(|| Self::open_here(path, cache_bytes, &names)).unwrap_or_else(panicked)
-        })?;
-        opening.join().unwrap_or_else(panicked)
+        apart(move || Self::open_here(path, cache_bytes, &names))
     }
 
     fn open_here(
@@ -81,36 +80,20 @@ impl SledEngine {
             .segment_size(segment(&folder))
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(HOUSEKEEPING_MS));
-        let db = config.open().map_err(from_sled)?;
+        let db = once_free(&config)?;
         let pieces = db.open_tree(PIECES).map_err(from_sled)?;
         let mut trees = BTreeMap::new();
         for table in tables {
             trees.insert(*table, db.open_tree(table).map_err(from_sled)?);
         }
         let file = File::open(folder.join("db"))?;
-        let engine = Self { db, trees, pieces, file, folder, broken: AtomicBool::new(false) };
+        let engine = Self { db, trees, pieces, file, folder, guard: Guard::default() };
         engine.sync()?;
-        // The names of new files are synced with their folders, the folder's own name as well.
-        File::open(&engine.folder)?.sync_all()?;
-        if let Some(parent) = engine.folder.parent().filter(|path| !path.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
-        }
+        sync_names(&engine.folder)?;
         if fs::read_dir(engine.folder.join("blobs"))?.next().is_some() {
             tracing::warn!("the store holds files that are never synced");
         }
         Ok(engine)
-    }
-
-    /// Runs one act of sled's, and stops for good when it fails over the disk.
-    fn guard<T>(&self, act: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
-        if self.broken.load(Ordering::Acquire) {
-            return Err(EngineError::Broken);
-        }
-        let done = catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(panicked);
-        if matches!(done, Err(EngineError::Io(_) | EngineError::Damaged(_))) {
-            self.broken.store(true, Ordering::Release);
-        }
-        done
     }
 
     fn tree(&self, table: &str) -> Result<&Tree, EngineError> {
@@ -194,7 +177,7 @@ impl SledEngine {
 
 impl Engine for SledEngine {
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.guard(|| match self.tree(table)?.get(key).map_err(from_sled)? {
+        self.guard.run(|| match self.tree(table)?.get(key).map_err(from_sled)? {
             Some(head) => self.whole(table, key, head),
             None => Ok(None),
         })
@@ -208,7 +191,7 @@ impl Engine for SledEngine {
         limit: usize,
         direction: Direction,
     ) -> Result<Vec<Row>, EngineError> {
-        self.guard(|| {
+        self.guard.run(|| {
             let tree = self.tree(table)?;
             if is_empty(from, to) {
                 return Ok(Vec::new());
@@ -231,7 +214,7 @@ impl Engine for SledEngine {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Durable, EngineError> {
-        self.guard(|| {
+        self.guard.run(|| {
             self.write(batch)?;
             self.sync()?;
             Ok(Durable::flushed())
@@ -239,7 +222,7 @@ impl Engine for SledEngine {
     }
 
     fn stats(&self) -> Result<EngineStats, EngineError> {
-        let bytes = self.guard(|| self.db.size_on_disk().map_err(from_sled))?;
+        let bytes = self.guard.run(|| self.db.size_on_disk().map_err(from_sled))?;
         let free_bytes = Some(space::of(&self.folder)?.free);
         Ok(EngineStats { bytes, free_bytes })
     }
@@ -316,6 +299,22 @@ fn replace(
     Ok(())
 }
 
+/// Opens it when the threads of an engine that was closed here a moment ago have let go: the home's
+/// lock is held, nobody else has it open.
+fn once_free(config: &Config) -> Result<Db, EngineError> {
+    let start = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("acquire lock") && start.elapsed() < LETTING_GO =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.map_err(from_sled),
+        }
+    }
+}
+
 /// What a kill in the middle of a snapshot leaves.
 fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -334,10 +333,4 @@ fn from_sled(error: sled::Error) -> EngineError {
         sled::Error::Io(error) => error.into(),
         other => EngineError::Damaged(other.to_string()),
     }
-}
-
-fn panicked<T>(payload: Box<dyn core::any::Any + Send>) -> Result<T, EngineError> {
-    let said = payload.downcast_ref::<String>().map(String::as_str);
-    let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason");
-    Err(EngineError::Damaged(format!("the engine panicked: {said}")))
 }

@@ -11,6 +11,10 @@ fn sled_at(folder: &Path) -> SledEngine {
     SledEngine::open(folder, 1 << 20, TABLES).unwrap()
 }
 
+fn redb_at(folder: &Path) -> RedbEngine {
+    RedbEngine::open(&folder.join("made"), 1 << 20, TABLES).unwrap()
+}
+
 fn row(table: &'static str, key: &[u8], value: Option<&[u8]>) -> StoredWrite {
     StoredWrite { table, key: key.to_vec(), value: value.map(<[u8]>::to_vec) }
 }
@@ -26,8 +30,9 @@ fn keys(engine: &dyn Engine, from: &[u8], to: &[u8], limit: usize, way: Directio
 /// Runs one conformance test over every engine.
 fn over_every_engine(test: impl Fn(&dyn Engine)) {
     test(&MemoryEngine::new());
-    let folder = tempfile::tempdir().unwrap();
-    test(&sled_at(folder.path()));
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    test(&sled_at(folders[0].path()));
+    test(&redb_at(folders[1].path()));
 }
 
 #[test]
@@ -246,5 +251,44 @@ mod sled_on_disk {
                 assert!(read == value(read[0]));
             }
         });
+    }
+}
+
+mod redb_on_disk {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn it_comes_back_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = redb_at(folder.path());
+        let value = |number: u8| vec![number; 16_384 * (1 + usize::from(number % 13))];
+        for number in 0_u8..40 {
+            write(&engine, vec![row("a", &[number], Some(&value(number)))]);
+        }
+        drop(engine);
+
+        let engine = redb_at(folder.path());
+
+        for number in 0_u8..40 {
+            assert!(engine.get("a", &[number]).unwrap().unwrap() == value(number));
+        }
+        assert!(matches!(engine.get("c", b"k"), Err(EngineError::NoTable(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(redb_at(folder.path()));
+        let path = folder.path().join("made/rows.redb");
+        let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let again = || RedbEngine::open(path.parent().unwrap(), 1 << 20, TABLES);
+        for content in [&[0xa5; 4_096][..], &whole[..length / 3], b"short", b""] {
+            fs::write(&path, content).unwrap();
+            assert!(again().is_err(), "{} bytes", content.len());
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(again().is_err());
     }
 }

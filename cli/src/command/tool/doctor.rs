@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use godwit_node::doctor::{Finding, Verdict, examine};
+use godwit_node::home::{Home, HomeError};
+use godwit_node::keep_this_home;
+use godwit_protocol::endpoint::Refusal;
 use serde_json::{Value, json};
 
 use crate::exit::{Failure, REFUSED};
@@ -19,11 +22,17 @@ pub(crate) struct Args {
     /// Ask connected peers whether they reach the running node where it says that it is
     #[arg(long)]
     reach: bool,
+    /// Of two living copies of this home keep this one, from its next start on; no node may run
+    #[arg(long, conflicts_with = "reach")]
+    keep_this_home: bool,
 }
 
 /// Prints what it finds; 1 if anything is broken.
 pub(crate) fn run(args: &Args, home: &Path, format: Format) -> Result<(), Failure> {
     let passphrase = args.passphrase_file.as_deref().map(passphrase::from_file).transpose()?;
+    if args.keep_this_home {
+        return keep(home, args.passphrase_file.as_deref(), format);
+    }
     let mut findings = examine(home, passphrase.as_ref());
     if args.reach {
         findings.extend(reach(home)?);
@@ -33,6 +42,23 @@ pub(crate) fn run(args: &Args, home: &Path, format: Format) -> Result<(), Failur
     }
     if findings.iter().any(|finding| finding.verdict == Verdict::Broken) {
         return Err(Failure::Exit(REFUSED));
+    }
+    Ok(())
+}
+
+/// Marks this copy of the home as the one that goes on.
+fn keep(home: &Path, passphrase_file: Option<&Path>, format: Format) -> Result<(), Failure> {
+    let passphrase = passphrase::of_home(home, passphrase_file)?;
+    let open = Home::open(home, passphrase.as_ref())?;
+    if open.account.is_none() {
+        return Err(Refusal::from(HomeError::NoAccount).into());
+    }
+    keep_this_home(&open).map_err(Refusal::from)?;
+    match format {
+        Format::Json => output::object(&json!({"kept": true}))?,
+        Format::Text => output::line(
+            "this copy goes on at its next start; another one stands down when it next meets a host",
+        )?,
     }
     Ok(())
 }

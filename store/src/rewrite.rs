@@ -1,0 +1,135 @@
+//! A store written anew beside the old one, while no node runs: on another engine, or without the space
+//! that deleted rows held.
+//!
+//! ```text
+//! old folder ──rows as stored, table by table──► `….new` ──all of it synced──► its name ──► old one goes
+//! ```
+//!
+//! Rule: whenever that ends, in whatever way, one whole store counts ([`crate::folder`]).
+
+use std::sync::Arc;
+
+use godwit_protocol::rows::{Direction, Row, Table};
+
+use crate::batch::{Batch, StoredWrite};
+use crate::engine::{Engine, EngineError, Kind};
+use crate::folder::Generation;
+use crate::layout::Tables;
+use crate::open::{Disk, OpenError, names, recognise};
+use crate::vault::Vault;
+
+/// Rows read at once, and rows and bytes written at once.
+pub(crate) const PAGE: usize = 64;
+const MAX_ROWS: usize = 4_096;
+const MAX_BYTES: usize = 4 << 20;
+
+/// What a rewrite did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The engine that keeps the store now.
+    pub engine: Kind,
+    /// Rows that were written.
+    pub rows: u64,
+    /// Bytes on disk before.
+    pub bytes_before: u64,
+    /// Bytes on disk now.
+    pub bytes_after: u64,
+}
+
+/// Writes a store anew, onto an engine or the one that it has; makes it where there is none.
+///
+/// # Errors
+/// [`OpenError`]: the old store does not open or cannot be read, or the disk is full; then the old one
+/// still counts.
+pub fn rewrite(
+    disk: &Disk,
+    tables: &[&'static Table],
+    to: Option<Kind>,
+) -> Result<Rewritten, OpenError> {
+    let tables = declared(tables)?;
+    let names = names(&tables);
+    let vault = Vault::new(&disk.data_key);
+    let old = Disk { new: to.unwrap_or(disk.new), ..disk.again() }.generation(&vault, &names)?;
+    let source = disk.open(&old, &names)?;
+    recognise(&*source, &vault, old.is_made())?;
+    let bytes_before = source.stats()?.bytes;
+    let new = old.next(to.unwrap_or(old.kind));
+    let mut copy = Copy::into(disk, &new, &names)?;
+    for table in &names {
+        copy.all(&*source, table)?;
+    }
+    let (rows, bytes_after) = copy.finish(&new)?;
+    drop(source);
+    new.remove_others().map_err(EngineError::from)?;
+    Ok(Rewritten { engine: new.kind, rows, bytes_before, bytes_after })
+}
+
+pub(crate) fn declared(tables: &[&'static Table]) -> Result<Tables, OpenError> {
+    Tables::new(tables).map_err(|(table, fault)| OpenError::Declaration { table, fault })
+}
+
+/// A new engine that is being filled.
+pub(crate) struct Copy {
+    pub(crate) target: Arc<dyn Engine>,
+    batch: Batch,
+    bytes: usize,
+    pub(crate) rows: u64,
+}
+
+impl Copy {
+    pub(crate) fn into(
+        disk: &Disk,
+        new: &Generation,
+        names: &[&'static str],
+    ) -> Result<Self, EngineError> {
+        let target = new.kind.open(&new.begin()?, disk.cache_bytes, names)?;
+        Ok(Self { target, batch: Batch::default(), bytes: 0, rows: 0 })
+    }
+
+    /// Every row of a table.
+    fn all(&mut self, source: &dyn Engine, table: &'static str) -> Result<(), EngineError> {
+        let mut from = Vec::new();
+        loop {
+            let page = source.scan(table, &from, &[], PAGE, Direction::Forward)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = [last.as_slice(), &[0]].concat();
+            for row in page {
+                self.put(table, row)?;
+            }
+        }
+    }
+
+    pub(crate) fn put(
+        &mut self,
+        table: &'static str,
+        (key, value): Row,
+    ) -> Result<(), EngineError> {
+        self.bytes = self.bytes.saturating_add(key.len()).saturating_add(value.len());
+        self.rows = self.rows.saturating_add(1);
+        self.batch.writes.push(StoredWrite { table, key, value: Some(value) });
+        if self.bytes >= MAX_BYTES || self.batch.writes.len() >= MAX_ROWS {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), EngineError> {
+        self.target.commit(&self.batch)?;
+        self.batch.writes.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// Lets it count; how many rows and bytes it has.
+    pub(crate) fn finish(mut self, new: &Generation) -> Result<(u64, u64), EngineError> {
+        self.write()?;
+        let bytes = self.target.stats()?.bytes;
+        let rows = self.rows;
+        drop(self);
+        new.finish()?;
+        Ok((rows, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests;
