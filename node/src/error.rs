@@ -29,6 +29,9 @@ pub enum Error {
     /// The disk, the socket or the network refused.
     #[error("{0}")]
     Io(String),
+    /// The store does not write or read while the node runs: a full disk, a broken one.
+    #[error("the store does not answer: {0}")]
+    Store(String),
     /// Not in this version.
     #[error("{0} is not in this version yet")]
     Unsupported(String),
@@ -58,7 +61,7 @@ impl From<Error> for Refusal {
                 message,
                 "run the version of godwit that made this home, or choose another --home",
             ),
-            Error::Io(_) => {
+            Error::Io(_) | Error::Store(_) => {
                 Self::new(Code::Io, message, "free space or mend the disk, then repeat")
             }
             Error::Unsupported(_) => Self::new(Code::Unsupported, message, "godwit run"),

@@ -50,6 +50,16 @@ fn an_idle_minute_stands_beside_that_of_a_bare_node() {
 }
 
 #[test]
+fn both_engines_open_and_give_back_what_was_deleted() {
+    let lines = figures(&["store"]);
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    let left = lines.iter().filter(|line| line["beside"].as_str().unwrap().contains("is left"));
+    for line in left {
+        assert!(line["value"].as_f64().unwrap() > 0.0 && line["met"].is_boolean(), "{line}");
+    }
+}
+
+#[test]
 fn a_case_that_is_none_is_a_wrong_use() {
     said(bare().args(["bench", "warp"]).output().unwrap()).is_refused("E_USAGE", 2);
 }

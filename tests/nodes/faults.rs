@@ -290,6 +290,48 @@ fn full_disk(engine: &str) {
     alice.kill();
 }
 
+/// Without any floor the engine itself meets the end of the disk.
+#[test]
+fn a_disk_that_is_full_to_the_last_byte_stops_a_node_no_longer_than_that() {
+    for engine in ENGINES {
+        let Some(disk) = Disk::make() else {
+            println!("skipped: this process may not mount a file system");
+            return;
+        };
+        let place = Place::at(&disk.mounted());
+        assert_eq!(place.run(["init", "--no-passphrase", "--name", "Alice"]).exit, Some(0));
+        place.configure(&format!("{}floor = \"0B\"\n", on(engine)));
+        let alice = Node::listening(place, "/ip4/127.0.0.1/tcp/0");
+        let (mut alice, bob) = befriended(alice, Node::person("Bob"));
+        let (mut promised, mut refused) = (vec!["first".to_owned()], 0);
+        fill(&disk.mounted().join("filler"));
+        let long = "0123456789".repeat(3_000);
+        for number in 0..400 {
+            let text = format!("{number} {long}");
+            match alice.place.run(["send", "bob", &text]).exit {
+                Some(0) => promised.push(text),
+                _ => refused = number,
+            }
+            if refused > 0 {
+                break;
+            }
+        }
+        assert!(refused > 0, "{engine}: the disk was not full");
+
+        std::fs::remove_file(disk.mounted().join("filler")).unwrap();
+        alice.until("the node", |alice| {
+            let said = alice.place.run(["status", "--json"]).stdout;
+            serde_json::from_str::<Value>(&said).is_ok_and(|it| it["state"] == "running")
+        });
+        alice.ok(&["send", "bob", "room again", "--wait", "delivered", "--timeout", "60s"]);
+        promised.push("room again".to_owned());
+        bob.until("all of it", |bob| bob.received().len() >= promised.len());
+        let came = bob.received();
+        assert!(promised.iter().all(|text| came.contains(text)), "{engine}");
+        alice.kill();
+    }
+}
+
 fn fill(path: &Path) {
     let mut file = std::fs::File::create(path).unwrap();
     let block = vec![7; 64 << 10];

@@ -6,6 +6,7 @@
 //! | `rows` | the very rows that a text of 1 KiB leaves at both ends |
 //! | `rivals` | an echo over a stream, commits, syncs; the loops that write the rows |
 //! | `idle` | a meter of bytes, and what the kernel counts of a process |
+//! | `store` | a store with very many rows: opened, emptied, written anew |
 //! | `deposit` | 64 senders at a real host, and a loop that shares flushes |
 //!
 //! Source: ARCHITECTURE, "node/src"; the medians of several runs go to the README.
@@ -14,10 +15,12 @@ mod deposit;
 mod idle;
 mod rivals;
 mod rows;
+mod store;
 
 pub use deposit::{Depositors, deposit_loop};
 pub use idle::{Meter, Usage, bare};
 pub use rivals::{Rivals, Two, pipelined_loop, pipelined_stream};
+pub use store::{StoreFigures, store};
 
 /// Bytes of a text that is measured.
 pub const TEXT: usize = 1_024;

@@ -196,7 +196,7 @@ impl<D: Driven> Loop<D> {
         match event {
             Event::Input(input) => waiting.push_back(input),
             Event::Durable(number) => self.durable(number),
-            Event::Failed(message) => return Err(Error::Inner(message)),
+            Event::Failed(message) => return Err(Error::Store(message)),
             Event::End => self.ending = true,
         }
         Ok(())
@@ -210,7 +210,7 @@ impl<D: Driven> Loop<D> {
             self.wake = None;
         }
         let taken = waiting.len().min(MAX_BATCH_INPUTS);
-        let failed = |error: RowsError| Error::Inner(error.to_string());
+        let failed = |error: RowsError| Error::Store(error.to_string());
         for input in waiting.drain(..taken) {
             let at: (Time, &mut dyn CryptoRng, &mut dyn Rows) = (now, &mut rng, &mut self.view);
             self.machine.handle(input, at, &mut out).map_err(failed)?;
@@ -237,7 +237,7 @@ impl<D: Driven> Loop<D> {
     /// Hands over what was written; `after` leaves when it is durable.
     fn commit(&mut self, mut after: Vec<D::Effect>) -> Result<(), Error> {
         self.lazy = None;
-        let failed = |error: RowsError| Error::Inner(error.to_string());
+        let failed = |error: RowsError| Error::Store(error.to_string());
         let Some(sealed) = self.view.take().map_err(failed)? else {
             // Nothing was written: it leaves behind the batches before it.
             match self.under_way.back_mut() {
@@ -255,7 +255,7 @@ impl<D: Driven> Loop<D> {
                     self.durable(number);
                     return Ok(());
                 }
-                Ok(Err(error)) => return Err(Error::Inner(error.to_string())),
+                Ok(Err(error)) => return Err(Error::Store(error.to_string())),
                 Err(sealed) => sealed,
             }
         } else {

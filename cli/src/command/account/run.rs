@@ -1,7 +1,9 @@
 //! `run`: the node, in the foreground.
 
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use godwit_node::Node;
@@ -90,7 +92,10 @@ pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure
     let open = Home::open(home, passphrase.as_ref())?;
     let config = open.config.clone().with(args.setup.into());
     let print = if args.events { Print::Events } else { Print::Ready };
-    let result = runtime.block_on(serve(open, config, signals, (print, format)));
+    // Whoever typed a passphrase is not asked for it again in the middle of the night.
+    let asked = passphrase.is_some() && args.passphrase_file.is_none();
+    let again = (!asked).then(Again::read);
+    let result = runtime.block_on(serve(open, config, signals, (print, format, again)));
     // What still blocks somewhere does not hold up the end.
     runtime.shutdown_background();
     result
@@ -111,21 +116,97 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_millis(10);
 /// How long a node may take to end once it is told to.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Set in the program that a node whose disk refused becomes: how often that was.
+const AGAIN: &str = "GODWIT_AGAIN";
+/// When it starts again, at first and at the latest.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_LAST: Duration = Duration::from_secs(30);
 
-/// Runs until a signal: the first drains, a second one (or 10 s) ends at once.
+/// How a node's life ended.
+enum End {
+    /// It was told to, and has drained.
+    Told,
+    /// It was told twice, or did not drain in time.
+    Forced,
+    /// By itself.
+    Fell(Error),
+}
+
+/// Runs until a signal: the first drains, a second one (or 10 s) ends at once. A node whose disk refuses
+/// begins anew when that may be over: as a new program in the same process, since an engine that met an
+/// error holds its files as long as the program lives.
 async fn serve(
     open: OpenHome,
     config: Config,
     mut signals: Signals,
-    (print, format): (Print, Format),
+    (print, format, again): (Print, Format, Option<Again>),
 ) -> Result<(), Failure> {
     // The node goes on without a reader.
     let printer = Printer::start(|line| drop(output::line(line)))?;
+    let end = live(open, config, &mut signals, &printer, (print, format)).await;
+    printer.finish();
+    let (error, again) = match (end, again) {
+        (Ok(End::Told), _) => return Ok(()),
+        (Ok(End::Forced), _) => return Err(Failure::Exit(FORCED)),
+        (Ok(End::Fell(error @ Error::Store(_))), Some(_)) => (error, Again { count: 0 }),
+        // Once it has run, a start that fails over the disk is tried again as well.
+        (Ok(End::Fell(error @ Error::Io(_))), Some(again)) if again.count > 0 => (error, again),
+        (Ok(End::Fell(error)), _) => return Err(Refusal::from(error).into()),
+        (Err(failure), _) => return Err(failure),
+    };
+    tracing::warn!(refused = %error, "the disk refuses: the node starts again later");
+    tokio::select! {
+        () = tokio::time::sleep(again.wait()) => Err(again.begin().into()),
+        () = signals.next() => Ok(()),
+    }
+}
+
+/// How often a node has begun anew because its disk refused.
+#[derive(Debug, Clone, Copy)]
+struct Again {
+    count: u32,
+}
+
+impl Again {
+    /// As the program before has left it.
+    fn read() -> Self {
+        let count = std::env::var(AGAIN).ok().and_then(|count| count.parse().ok());
+        Self { count: count.unwrap_or(0) }
+    }
+
+    fn wait(self) -> Duration {
+        AGAIN_FIRST.saturating_mul(1 << self.count.min(8)).min(AGAIN_LAST)
+    }
+
+    /// Becomes the same program with the same arguments; returns only what stands against it.
+    fn begin(self) -> io::Error {
+        let mut arguments = std::env::args_os();
+        let _ = arguments.next();
+        let count = self.count.saturating_add(1).to_string();
+        match std::env::current_exe() {
+            Ok(program) => Command::new(program).args(arguments).env(AGAIN, count).exec(),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Runs one node, from its start to its end.
+async fn live(
+    open: OpenHome,
+    config: Config,
+    signals: &mut Signals,
+    printer: &Printer,
+    (print, format): (Print, Format),
+) -> Result<End, Failure> {
     // On a thread of its own: a large store or a slow disk does not keep a signal waiting.
     let starting = tokio::spawn(Node::builder(open, config).start());
-    let mut handle = tokio::select! {
-        started = starting => started.map_err(fell)?.map_err(Refusal::from)?,
-        () = signals.next() => return Ok(()),
+    let started = tokio::select! {
+        started = starting => started.map_err(fell)?,
+        () = signals.next() => return Ok(End::Told),
+    };
+    let mut handle = match started {
+        Ok(handle) => handle,
+        Err(error) => return Ok(End::Fell(error)),
     };
     let mut events = handle.events().map_err(Refusal::from)?;
     printer.line(ready(&handle.ready(), format)?);
@@ -149,18 +230,20 @@ async fn serve(
             () = signals.next() => break None,
         }
     };
-    tell_manager(NotifyState::Stopping);
+    if ended.is_none() {
+        tell_manager(NotifyState::Stopping);
+    }
     tracing::info!("the node stops");
-    let result = match ended {
-        Some(error) => Err(Refusal::from(error).into()),
-        None => tokio::select! {
-            () = handle.stop() => Ok(()),
-            () = signals.next() => Err(Failure::Exit(FORCED)),
-            () = tokio::time::sleep(DRAIN) => Err(Failure::Exit(FORCED)),
-        },
+    let stopped = tokio::select! {
+        () = handle.stop() => true,
+        () = signals.next() => false,
+        () = tokio::time::sleep(DRAIN) => false,
     };
-    printer.finish();
-    result
+    match ended {
+        None if stopped => Ok(End::Told),
+        None => Ok(End::Forced),
+        Some(error) => Ok(End::Fell(error)),
+    }
 }
 
 /// A part of the start that did not come to its end.

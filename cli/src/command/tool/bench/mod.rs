@@ -5,8 +5,10 @@ mod idle;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use godwit_node::Kind;
 use godwit_node::bench::{
-    BenchError, Depositors, Rivals, TEXT, deposit_loop, median, pipelined_loop, pipelined_stream,
+    BenchError, Depositors, Rivals, StoreFigures, TEXT, deposit_loop, median, pipelined_loop,
+    pipelined_stream,
 };
 use godwit_node::control::{Client, EventStream};
 use godwit_node::home::Home;
@@ -41,6 +43,8 @@ enum Case {
     Deposit,
     /// What a minute costs in which nothing happens, and one in which nobody answers
     Idle,
+    /// Opening a store with a million rows, and writing it anew when most are deleted (5 GiB of disk)
+    Store,
 }
 
 /// Texts in one array.
@@ -75,7 +79,7 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
     if let Some(address) = &args.bare {
         return Ok(godwit_node::bench::bare(address).await?);
     }
-    let all = [Case::Latency, Case::Pipelined, Case::Deposit, Case::Idle];
+    let all = [Case::Latency, Case::Pipelined, Case::Deposit, Case::Idle, Case::Store];
     let cases = if args.cases.is_empty() { &all[..] } else { &args.cases };
     for case in cases {
         let figures = match case {
@@ -83,12 +87,58 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
             Case::Pipelined => pipelined(if args.quick { 2_500 } else { 10_000 }).await?,
             Case::Deposit => deposit(if args.quick { 50 } else { 300 }).await?,
             Case::Idle => idle::measure(args.quick)?,
+            Case::Store => store(if args.quick { 20_000 } else { 1_000_000 })?,
         };
         for figure in &figures {
             figure.print(format)?;
         }
     }
     Ok(())
+}
+
+/// What a store may need until it is open (redb), and what its files may hold beside what is left.
+const OPEN_AIM: f64 = 2.0;
+const LEFT_AIM: f64 = 2.0;
+
+fn store(rows: u32) -> Result<Vec<Figure>, Failure> {
+    let folder = Folder::make()?;
+    let redb = godwit_node::bench::store(&folder.0, Kind::Redb, rows)?;
+    let sled = godwit_node::bench::store(&folder.0, Kind::Sled, rows)?;
+    let seconds = |time: Duration| time.as_secs_f64();
+    let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1_024.0;
+    let figure = |beside, unit, (value, rival): (f64, f64), aim| Figure {
+        case: "store",
+        value,
+        unit,
+        beside,
+        rival,
+        aim,
+        less: true,
+    };
+    let aim = |figures: StoreFigures| Some(LEFT_AIM * mib(figures.left));
+    Ok(vec![
+        figure("redb opens; sled", "s", (seconds(redb.open), seconds(sled.open)), Some(OPEN_AIM)),
+        figure(
+            "redb opens after a kill; sled",
+            "s",
+            (seconds(redb.after_kill), seconds(sled.after_kill)),
+            Some(OPEN_AIM),
+        ),
+        figure("redb's file; sled's", "MiB", (mib(redb.bytes), mib(sled.bytes)), None),
+        figure("redb compacts; sled", "s", (seconds(redb.compact), seconds(sled.compact)), None),
+        figure(
+            "redb's file then; what is left",
+            "MiB",
+            (mib(redb.bytes_after), mib(redb.left)),
+            aim(redb),
+        ),
+        figure(
+            "sled's file then; what is left",
+            "MiB",
+            (mib(sled.bytes_after), mib(sled.left)),
+            aim(sled),
+        ),
+    ])
 }
 
 impl Figure {
