@@ -134,3 +134,21 @@ fn no_file_is_too_long_and_the_root_holds_what_it_should() {
         assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name} at the root");
     }
 }
+
+#[test]
+fn what_nobody_can_do_is_held_by_tests_that_exist() {
+    let folders = ["protocol/src", "store/src", "node/src", "cli/src", "tests"];
+    let sources: Vec<String> =
+        folders.into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let text = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let is_name = |word: &&str| {
+        let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        word.len() >= 16 && word.bytes().all(letters)
+    };
+    let named: Vec<&str> = text.split('`').filter(is_name).collect();
+    assert!(named.len() > 40, "{} tests are named", named.len());
+    for name in named {
+        let test = format!("fn {name}(");
+        assert!(sources.iter().any(|text| text.contains(&test)), "there is no test `{name}`");
+    }
+}

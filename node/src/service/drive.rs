@@ -196,7 +196,7 @@ impl<D: Driven> Loop<D> {
         match event {
             Event::Input(input) => waiting.push_back(input),
             Event::Durable(number) => self.durable(number),
-            Event::Failed(message) => return Err(Error::Store(message)),
+            Event::Failed(message) => return Err(fault(&self.store, message)),
             Event::End => self.ending = true,
         }
         Ok(())
@@ -210,7 +210,8 @@ impl<D: Driven> Loop<D> {
             self.wake = None;
         }
         let taken = waiting.len().min(MAX_BATCH_INPUTS);
-        let failed = |error: RowsError| Error::Store(error.to_string());
+        let store = Arc::clone(&self.store);
+        let failed = |error: RowsError| fault(&store, error.to_string());
         for input in waiting.drain(..taken) {
             let at: (Time, &mut dyn CryptoRng, &mut dyn Rows) = (now, &mut rng, &mut self.view);
             self.machine.handle(input, at, &mut out).map_err(failed)?;
@@ -237,8 +238,8 @@ impl<D: Driven> Loop<D> {
     /// Hands over what was written; `after` leaves when it is durable.
     fn commit(&mut self, mut after: Vec<D::Effect>) -> Result<(), Error> {
         self.lazy = None;
-        let failed = |error: RowsError| Error::Store(error.to_string());
-        let Some(sealed) = self.view.take().map_err(failed)? else {
+        let taken = self.view.take();
+        let Some(sealed) = taken.map_err(|error| fault(&self.store, error.to_string()))? else {
             // Nothing was written: it leaves behind the batches before it.
             match self.under_way.back_mut() {
                 Some((_, effects)) => effects.append(&mut after),
@@ -255,7 +256,7 @@ impl<D: Driven> Loop<D> {
                     self.durable(number);
                     return Ok(());
                 }
-                Ok(Err(error)) => return Err(Error::Store(error.to_string())),
+                Ok(Err(error)) => return Err(fault(&self.store, error.to_string())),
                 Err(sealed) => sealed,
             }
         } else {
@@ -303,4 +304,8 @@ impl<D: Driven> Loop<D> {
             None => longest,
         }
     }
+}
+/// Whether the engine has stopped over its disk, which may take again, or what is stored makes no sense.
+fn fault(store: &Store, said: String) -> Error {
+    if store.stats().is_err() { Error::Store(said) } else { Error::StoreDamaged(said) }
 }

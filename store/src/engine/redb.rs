@@ -205,7 +205,7 @@ impl Engine for RedbEngine {
     }
 
     fn stats(&self) -> Result<EngineStats, EngineError> {
-        let bytes = fs::metadata(self.folder.join(FILE))?.len();
+        let bytes = self.guard.run(|| Ok(fs::metadata(self.folder.join(FILE))?.len()))?;
         let free_bytes = Some(space::of(&self.folder)?.free);
         Ok(EngineStats { bytes, free_bytes })
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use godwit_node::Node;
 use godwit_node::config::{
@@ -120,6 +120,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const AGAIN: &str = "GODWIT_AGAIN";
 /// When it starts again, at first and at the latest.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
+/// A node that has run for so long was well.
+const LONG: Duration = Duration::from_secs(60);
 const AGAIN_LAST: Duration = Duration::from_secs(30);
 
 /// How a node's life ended.
@@ -143,12 +145,15 @@ async fn serve(
 ) -> Result<(), Failure> {
     // The node goes on without a reader.
     let printer = Printer::start(|line| drop(output::line(line)))?;
+    let start = Instant::now();
     let end = live(open, config, &mut signals, &printer, (print, format)).await;
     printer.finish();
     let (error, again) = match (end, again) {
         (Ok(End::Told), _) => return Ok(()),
         (Ok(End::Forced), _) => return Err(Failure::Exit(FORCED)),
-        (Ok(End::Fell(error @ Error::Store(_))), Some(_)) => (error, Again { count: 0 }),
+        (Ok(End::Fell(error @ Error::Store(_))), Some(again)) => {
+            (error, if start.elapsed() < LONG { again } else { Again { count: 0 } })
+        }
         // Once it has run, a start that fails over the disk is tried again as well.
         (Ok(End::Fell(error @ Error::Io(_))), Some(again)) if again.count > 0 => (error, again),
         (Ok(End::Fell(error)), _) => return Err(Refusal::from(error).into()),
@@ -181,12 +186,12 @@ impl Again {
     /// Becomes the same program with the same arguments; returns only what stands against it.
     fn begin(self) -> io::Error {
         let mut arguments = std::env::args_os();
-        let _ = arguments.next();
+        let called = arguments.next().unwrap_or_default();
+        // A binary that was replaced meanwhile has no path of its own any more: the new one is used.
+        let own = std::env::current_exe().ok().filter(|path| path.exists());
+        let program = own.map_or(called, PathBuf::into_os_string);
         let count = self.count.saturating_add(1).to_string();
-        match std::env::current_exe() {
-            Ok(program) => Command::new(program).args(arguments).env(AGAIN, count).exec(),
-            Err(error) => error,
-        }
+        Command::new(program).args(arguments).env(AGAIN, count).exec()
     }
 }
 
