@@ -41,12 +41,15 @@ impl Generation {
         if let Some(newest) = numbered.max_by_key(|it| it.number) {
             return Ok(Some(newest));
         }
-        let is_ours = names.iter().any(|name| is_sleds(name));
-        if is_ours && !names.iter().any(|name| name == "db") {
+        let first = Self { kind: Kind::Sled, number: 0, store: store.to_owned() };
+        if names.iter().any(|name| name == "db") {
+            return Ok(Some(first));
+        }
+        // What sled makes before that file says nothing: it was killed while it began.
+        if names.iter().any(|name| is_sleds(name) && !is_first(name)) {
             return Err(EngineError::Damaged("the file `db` is missing".to_owned()));
         }
-        let first = Self { kind: Kind::Sled, number: 0, store: store.to_owned() };
-        Ok(is_ours.then_some(first))
+        Ok(None)
     }
 
     /// The first one of a new store.
@@ -77,6 +80,15 @@ impl Generation {
             0 => self.store.clone(),
             number => self.store.join(format!("{}-{number}", self.kind.name())),
         }
+    }
+
+    /// Removes what a start that was killed has left of a store that never was: half a configuration
+    /// would bar every later start.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        for name in names(&self.store)?.into_iter().filter(|name| is_first(name)) {
+            remove(&self.store.join(name))?;
+        }
+        Ok(())
     }
 
     /// Whether there must be a store in it.
@@ -146,6 +158,11 @@ fn is_sleds(name: &str) -> bool {
     [MADE, "db", "conf", "blobs"].contains(&name) || name.starts_with("snap.")
 }
 
+/// Those that sled makes before its file.
+fn is_first(name: &str) -> bool {
+    ["conf", "blobs"].contains(&name)
+}
+
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -210,9 +227,13 @@ mod tests {
 
     #[test]
     fn sleds_file_is_missed_where_its_company_is() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("conf"), b"").unwrap();
-        assert!(matches!(Generation::find(folder.path()), Err(EngineError::Damaged(_))));
+        for company in ["made", "snap.0000000000000001"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("conf"), b"").unwrap();
+            assert_eq!(newest(folder.path()), None, "a start was killed before it made a file");
+            fs::write(folder.path().join(company), b"").unwrap();
+            assert!(matches!(Generation::find(folder.path()), Err(EngineError::Damaged(_))));
+        }
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Disk {
             return Ok(counts);
         }
         let first = Generation::first(&self.folder, self.new);
+        first.clear().map_err(EngineError::from)?;
         if first.path() != self.folder {
             let engine = self.new.open(&begin(&first)?, self.cache_bytes, tables)?;
             recognise(&*engine, vault, false)?;

@@ -124,6 +124,8 @@ fn a_new_store_has_the_engine_that_is_wished() {
         // What an earlier start that was killed has left.
         fs::create_dir(folder.path().join("redb-1.new")).unwrap();
         fs::write(folder.path().join("redb-1.new/rows.redb"), b"half").unwrap();
+        fs::create_dir(folder.path().join("blobs")).unwrap();
+        fs::write(folder.path().join("conf"), b"segment_si").unwrap();
         let store = open(&disk).unwrap();
         assert_eq!(store.engine(), name);
         write(&store, 0..ROWS, |number| Some(value(number)));
