@@ -13,29 +13,26 @@
 
 mod bare;
 mod batch;
-mod check;
 mod commit;
 pub mod engine;
-mod folder;
 mod layout;
 mod open;
 mod overlay;
 mod prepare;
 mod reader;
-mod repair;
-mod rewrite;
 mod scope;
 pub mod space;
+mod upkeep;
 mod vault;
 mod view;
 
 pub use bare::{Bare, BareWrite};
 pub use batch::{CommitError, Durable, SealedBatch};
-pub use check::{CheckReport, DamagedRow, DamagedTable, check};
 pub use engine::{EngineError, Kind};
 pub use open::{Disk, OpenError, Options, Place, Stats, Store};
 pub use reader::Reader;
-pub use repair::{Note, Saved, repair};
-pub use rewrite::{Rewritten, rewrite};
+pub use upkeep::{
+    CheckReport, DamagedRow, DamagedTable, Note, Rewritten, Saved, check, repair, rewrite,
+};
 pub use vault::{DataKey, VaultError};
 pub use view::{Mark, View};

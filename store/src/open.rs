@@ -12,13 +12,12 @@ use std::sync::Arc;
 use godwit_protocol::rows::Table;
 
 use crate::batch::{Batch, CommitError, Durable, SealedBatch, StoredWrite};
-use crate::check::{self, CheckReport};
 use crate::commit::Committer;
 use crate::engine::{Engine, EngineError, Kind, MemoryEngine};
-use crate::folder::Generation;
 use crate::layout::Tables;
 use crate::reader::{Base, Reader};
 use crate::scope::SCOPE_KEYS;
+use crate::upkeep::{self, CheckReport, Generation};
 use crate::vault::{DataKey, Vault, VaultError};
 use crate::view::View;
 
@@ -268,7 +267,7 @@ impl Store {
 
     /// Reads every row of every declared table.
     pub(crate) fn check(&self) -> CheckReport {
-        check::run(&self.base)
+        upkeep::run(&self.base)
     }
 
     /// Makes everything queued durable and ends the commit thread; batches that come later are

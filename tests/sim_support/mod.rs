@@ -99,3 +99,21 @@ pub(crate) fn they_talk(world: &mut World, people: [NodeId; 2]) {
     let state = || people.map(|person| world.describe(person));
     assert!(done, "they do not talk: {:?}", state());
 }
+
+/// Two living copies of a home start in turn, each meeting the host; which of them stand down.
+pub(crate) fn in_turn(world: &mut World, copies: [NodeId; 2]) -> [bool; 2] {
+    for _ in 0..6 {
+        for node in copies {
+            world.run_for(MINUTE).unwrap();
+            world.kill(node);
+            world.start(node).unwrap();
+        }
+    }
+    world.run_for(MINUTE).unwrap();
+    copies.map(|node| is_down(world, node))
+}
+
+/// Whether a copy of a home has stood down.
+pub(crate) fn is_down(world: &mut World, node: NodeId) -> bool {
+    warnings(world, node).iter().any(|warning| warning == "two_homes")
+}

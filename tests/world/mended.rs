@@ -10,7 +10,9 @@ use godwit_protocol::rows;
 use godwit_protocol::rows::contact::CONTACTS;
 use godwit_protocol::sim::{Disk, NodeId, World};
 use godwit_protocol::time::Millis;
-use sim_support::{MINUTE, add, friends, received, reply, send, they_talk, use_hosts, warnings};
+use sim_support::{
+    MINUTE, add, friends, in_turn, is_down, received, reply, send, they_talk, use_hosts,
+};
 
 /// Two friends, with a host or without one, who have spoken; the second, who was asked or has asked, is
 /// away.
@@ -104,18 +106,8 @@ fn of_two_copies_the_one_that_is_kept_goes_on_and_the_other_stands_down() {
     they_talk(&mut world, [a, b]);
     let copy = world.disk(b);
     let twin = world.twin(b, copy).unwrap().unwrap();
-    for _ in 0..6 {
-        for node in [b, twin] {
-            world.run_for(MINUTE).unwrap();
-            world.kill(node);
-            world.start(node).unwrap();
-        }
-    }
-    world.run_for(MINUTE).unwrap();
-    let is_down = |world: &mut World, node| {
-        warnings(world, node).iter().any(|warning| warning == "two_homes")
-    };
-    let (kept, other) = if is_down(&mut world, b) { (b, twin) } else { (twin, b) };
+    let down = in_turn(&mut world, [b, twin]);
+    let (kept, other) = if down == [true, false] { (b, twin) } else { (twin, b) };
     assert!(is_down(&mut world, kept) && !is_down(&mut world, other));
 
     world.kill(kept);

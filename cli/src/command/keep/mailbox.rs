@@ -25,17 +25,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Act {
     /// Use these hosts as well; returns when each has accepted
-    Use {
-        /// A host: a multiaddr that ends in /p2p/ID, or its link
-        #[arg(required = true, value_parser = parse_host)]
-        hosts: Vec<String>,
-        /// How many hosts must have a message before it counts as deposited [default: 1 of one, else 2]
-        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
-        k: Option<u8>,
-        /// Wait no longer than this
-        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-        timeout: Millis,
-    },
+    Use(Chosen),
     /// List the hosts
     List,
     /// Stop using a host: it drains until every contact knows
@@ -48,19 +38,23 @@ enum Act {
         now: bool,
     },
     /// Use these hosts and, once each has accepted, none of the others
-    Move {
-        /// A host: a multiaddr that ends in /p2p/ID, or its link
-        #[arg(required = true, value_parser = parse_host)]
-        hosts: Vec<String>,
-        /// How many hosts must have a message before it counts as deposited [default: 1 of one, else 2]
-        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
-        k: Option<u8>,
-        /// Wait no longer than this
-        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-        timeout: Millis,
-    },
+    Move(Chosen),
     /// Show how the hosts do
     Status,
+}
+
+/// Hosts that are to keep the mail.
+#[derive(Debug, clap::Args)]
+struct Chosen {
+    /// A host: a multiaddr that ends in /p2p/ID, or its link
+    #[arg(required = true, value_parser = parse_host)]
+    hosts: Vec<String>,
+    /// How many hosts must have a message before it counts as deposited [default: 1 of one, else 2]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
+    k: Option<u8>,
+    /// Wait no longer than this
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    timeout: Millis,
 }
 
 /// Carries it out.
@@ -83,15 +77,15 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
             }
             print(&hosts, format)
         }
-        Act::Use { hosts, k, timeout } => {
-            let (now, asked) = accepted(&mut node, &hosts, (k, timeout)).await?;
+        Act::Use(chosen) => {
+            let (now, asked) = accepted(&mut node, &chosen).await?;
             print(&now, format)?;
-            verdict(&now, &asked, timeout)
+            verdict(&now, &asked, chosen.timeout)
         }
-        Act::Move { hosts, k, timeout } => {
-            let (mut now, asked) = accepted(&mut node, &hosts, (k, timeout)).await?;
+        Act::Move(chosen) => {
+            let (mut now, asked) = accepted(&mut node, &chosen).await?;
             // Nobody is left before somebody else keeps the mail.
-            verdict(&now, &asked, timeout)?;
+            verdict(&now, &asked, chosen.timeout)?;
             for peer in known(&now).into_iter().filter(|peer| !asked.contains(peer)) {
                 now = node.drop_host(&peer, false).await?;
                 home::forget_host(home, &peer)?;
@@ -105,11 +99,10 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
 /// and which were meant.
 async fn accepted(
     node: &mut Node,
-    hosts: &[String],
-    (k, timeout): (Option<u8>, Millis),
+    Chosen { hosts, k, timeout }: &Chosen,
 ) -> Result<(Value, Vec<HostId>), Failure> {
     let asked = hosts.iter().filter_map(|host| key_of(host)).collect::<Vec<_>>();
-    let mut now = node.use_hosts(hosts, k).await?;
+    let mut now = node.use_hosts(hosts, *k).await?;
     let end = tokio::time::Instant::now() + Duration::from_millis(timeout.0.min(MAX_WAIT));
     while waits(&now, &asked) && tokio::time::Instant::now() < end {
         tokio::time::sleep(POLL).await;

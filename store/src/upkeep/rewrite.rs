@@ -5,7 +5,7 @@
 //! old folder ──rows as stored, table by table──► `….new` ──all of it synced──► its name ──► old one goes
 //! ```
 //!
-//! Rule: whenever that ends, in whatever way, one whole store counts ([`crate::folder`]).
+//! Rule: whenever that ends, in whatever way, one whole store counts ([`super::folder`]).
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use godwit_protocol::rows::{Direction, Row, Table};
 
 use crate::batch::{Batch, StoredWrite};
 use crate::engine::{Engine, EngineError, Kind};
-use crate::folder::Generation;
 use crate::layout::Tables;
 use crate::open::{Disk, OpenError, names, recognise};
+use crate::upkeep::Generation;
 use crate::vault::Vault;
 
 /// Rows read at once, and rows and bytes written at once.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::engine::Kind::{Redb, Sled};
 use crate::open::{Options, Place, Store};
-use crate::repair::Saved;
+use crate::upkeep::Saved;
 use crate::vault::DataKey;
 
 const ROWS: u32 = 400;

@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use godwit_protocol::rows::{Direction, Row, Table};
 
-use crate::check::{CheckReport, DamagedTable, check};
+use super::check::{CheckReport, DamagedTable, check};
+use super::rewrite::{Copy, PAGE, declared};
 use crate::engine::{Engine, EngineError, Kind};
-use crate::folder::Generation;
 use crate::open::{Disk, OpenError, names, recognise};
-use crate::rewrite::{Copy, PAGE, declared};
 use crate::scope::SCOPE_KEYS;
+use crate::upkeep::Generation;
 use crate::vault::Vault;
 
 /// What a repair did.

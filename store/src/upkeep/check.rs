@@ -8,9 +8,9 @@ use godwit_protocol::limits::MAX_SCAN;
 use godwit_protocol::rows::{Direction, Row, Table};
 
 use crate::engine::EngineError;
-use crate::folder::Generation;
 use crate::open::{Disk, OpenError, Options, Place, Store};
 use crate::reader::Base;
+use crate::upkeep::Generation;
 
 /// Damaged rows that a report names; the others are counted. One screen is read, the rest is not.
 const MAX_NAMED: usize = 1_000;
