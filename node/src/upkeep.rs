@@ -90,6 +90,7 @@ fn refused(error: OpenError) -> Error {
     match error {
         OpenError::Io(_) | OpenError::Random => Error::Io(error.to_string()),
         OpenError::Version { .. } => Error::StoreVersion(error.to_string()),
-        _ => Error::StoreDamaged(error.to_string()),
+        OpenError::Damaged(said) => Error::StoreDamaged(said),
+        other => Error::StoreDamaged(other.to_string()),
     }
 }

@@ -319,6 +319,7 @@ impl From<EngineError> for OpenError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Io(error) => Self::Io(error),
+            EngineError::Damaged(said) => Self::Damaged(said),
             other => Self::Damaged(other.to_string()),
         }
     }

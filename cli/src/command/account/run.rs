@@ -120,9 +120,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 const AGAIN: &str = "GODWIT_AGAIN";
 /// When it starts again, at first and at the latest.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_LAST: Duration = Duration::from_secs(30);
 /// A node that has run for so long was well.
 const LONG: Duration = Duration::from_secs(60);
-const AGAIN_LAST: Duration = Duration::from_secs(30);
 
 /// How a node's life ended.
 enum End {
