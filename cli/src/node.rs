@@ -123,6 +123,11 @@ impl Node {
         self.client.post("/v1/hosts/drop", &request).await
     }
 
+    /// What a host signed for and did not serve.
+    pub(crate) async fn proofs(&mut self, host: &HostId) -> Result<Vec<Value>, Refusal> {
+        self.client.get(&format!("/v1/hosts/{}/proofs", peer_id_text(host))).await.map(into_list)
+    }
+
     pub(crate) async fn host_invite(&mut self, uses: u32, expires: Millis) -> Answer {
         self.client
             .post("/v1/hosting/invites", &json!({"uses": uses, "expires_ms": expires.0}))

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use crate::content::{
-    ContactRequest, Content, Hello, Profile, Reachability, Receipt, Resend, Text,
+    ContactRequest, Content, Control, Hello, Profile, Reachability, Receipt, Resend, Text,
 };
 use crate::envelope::Envelope;
 use crate::id::{DeviceId, HostId, RecordKey};
@@ -19,7 +19,7 @@ use crate::wire::frame::Frame;
 /// A decoder: what it makes of bytes, written again; `None` where it refuses them.
 type Decoder = fn(&[u8]) -> Option<Vec<u8>>;
 
-const DECODERS: [(&str, Decoder); 18] = [
+const DECODERS: [(&str, Decoder); 19] = [
     ("frame", |bytes| Frame::decode(bytes).ok()?.encode().ok()),
     ("envelope", |bytes| Some(Envelope::from_bytes(bytes).ok()?.to_bytes())),
     ("content", |bytes| Content::from_bytes(bytes).ok()?.to_bytes().ok()),
@@ -28,6 +28,7 @@ const DECODERS: [(&str, Decoder); 18] = [
     ("hello", |bytes| Some(Hello::from_bytes(bytes).ok()?.to_bytes())),
     ("receipt", |bytes| Some(Receipt::from_bytes(bytes).ok()?.to_bytes())),
     ("resend", |bytes| Some(Resend::from_bytes(bytes).ok()?.to_bytes())),
+    ("control", |bytes| Some(Control::from_bytes(bytes).ok()??.to_bytes())),
     ("reachability", |bytes| Some(Reachability::from_bytes(bytes).ok()?.to_bytes())),
     ("contact request", |bytes| Some(ContactRequest::from_bytes(bytes).ok()?.to_bytes())),
     ("handshake", |bytes| Some(Pqxdh::from_bytes(bytes).ok()?.to_bytes())),
@@ -101,6 +102,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("hello", Hello::Plain.to_bytes()),
         ("receipt", Receipt(vec![crate::id::MessageId([1; 16])]).to_bytes()),
         ("resend", Resend(vec![crate::id::MessageId([1; 16])]).to_bytes()),
+        ("control", vector("not_served")),
         ("reachability", reachability.to_bytes()),
         ("contact request", request.to_bytes()),
         ("handshake", vector("handshake")),

@@ -298,6 +298,12 @@ limits! {
     SWEEP_EVERY: Millis = Millis::from_secs(60), "ms";
     /// How often what was never confirmed is looked at (PROTOCOL §7, "Sent again": days).
     MEND_EVERY: Millis = Millis::from_hours(1), "ms";
+    /// A device is asked about a host that does not serve at most once in this time (decision 0014).
+    ASK_AGAIN: Millis = Millis::from_days(7), "ms";
+    /// Broken words of one host that are kept (decision 0014).
+    MAX_BROKEN: usize = 16, "words";
+    /// How long a broken word is kept (decision 0014).
+    BROKEN_KEPT: Millis = Millis::from_days(180), "ms";
     /// Rows that one `handle` sweeps (ARCHITECTURE, "Modules").
     MAX_SWEEP: usize = 1_000, "rows";
     /// `GetCard` answers a minute on one connection (PROTOCOL §3).

@@ -6,14 +6,16 @@
 
 use data_encoding::HEXLOWER;
 
-use crate::content::{Content, Kind, Text};
+use crate::content::{Content, Control, Evidence, Kind, Text};
 use crate::conversation::Mode;
 use crate::crypto::{Signer, hash};
 use crate::envelope::{Bucket, Envelope, revoke_hash, seal, unseal};
-use crate::id::{Birth, ConversationId, HostId, MessageId};
+use crate::id::{Birth, ConversationId, EnvelopeId, HostId, MessageId};
 use crate::identity::{AccountRoot, Chain, DeviceKeys, LinkHead, RecoveryPhrase};
 use crate::machine::Address;
-use crate::mailbox::{Tree, check_receipt, host_proof, leaf, sign_receipt, token_hash};
+use crate::mailbox::{
+    DepositProof, Tree, check_receipt, host_proof, leaf, sign_receipt, token_hash,
+};
 use crate::record::{AccountRecord, ManifestHost, RecordDevice, account_key, bundle_key};
 use crate::session::tests::{Device, LENGTH, NET, NOW, open_plain, purpose, rng};
 use crate::session::{initiate, respond};
@@ -153,6 +155,13 @@ fn mailbox(vectors: &mut Vectors) {
     vectors.put("leaf.1", &leaves[1]);
     vectors.put("root", &tree.root());
     vectors.put("receipt.signature", &signed.signature.0);
+    let (path, envelope, until) = (tree.path(1), [1; 32], UnixHours(500_000));
+    let proof = DepositProof { receipt: signed, path, queue, envelope, until, seq: 1 };
+    proof.check(NET).unwrap();
+    vectors.put("proof.1", &proof.to_bytes());
+    let (message, id) = (MessageId([7; 16]), EnvelopeId([8; 16]));
+    let evidence = Evidence { message, id, expires: UnixHours(500_001), proof };
+    vectors.put("not_served", &Control::NotServed(evidence).to_bytes());
     vectors.put("invite.host_proof", &host_proof(&[1; 16], &HostId([9; 32])));
 }
 

@@ -45,6 +45,7 @@ E_UNSUPPORTED        1
 E_TWO_HOMES          1
 E_STORE_DAMAGED      1
 E_IO                 1
+E_BAD_PROOF          1
 ";
 
 #[test]

@@ -1,4 +1,5 @@
 //! What bad input gets, as far as it needs no node: the number, the code, what to type next.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
@@ -40,6 +41,9 @@ fn a_wrong_command_line_is_a_usage_error_without_a_home() {
         "mailbox use",
         "mailbox use /ip4/127.0.0.1/tcp/1",
         "mailbox drop x",
+        "mailbox proof",
+        "mailbox proof x",
+        "mailbox proof --check a --out b",
         "host invite --expires soon",
         "host invite --uses 0",
         "host remove x",
@@ -66,10 +70,43 @@ fn what_is_not_built_does_not_exist() {
         "run --announce /ip4/1.2.3.4",
         "run --host-mailboxes=members",
         "send bob hi --file x",
-        "mailbox proof",
     ] {
         place.run(line.split_whitespace()).is_refused("E_USAGE", 2);
     }
+}
+
+/// One of the vectors of the specification.
+fn vector(name: &str) -> String {
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../../protocol/spec/vectors/wire.json")).unwrap();
+    let mut parts = file.as_object().unwrap().values();
+    parts.find_map(|part| part[name].as_str()).unwrap().to_owned()
+}
+
+#[test]
+fn a_file_of_proofs_is_checked_without_a_node() {
+    let place = Place::empty();
+    let file = place.home().with_file_name("proofs");
+    let path = file.to_str().unwrap();
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        place.run(["mailbox", "proof", "--check", path, "--json"])
+    };
+    let shown = |network: &str, proof: &str| {
+        serde_json::json!([{"network": network, "proof": proof}]).to_string()
+    };
+
+    let said = check(&shown("main", &vector("proof.1")));
+    assert_eq!((said.exit, said.json()["holds"].as_bool()), (Some(0), Some(true)), "{said:?}");
+    assert_eq!(said.json()["envelope_hash"], "01".repeat(32));
+    let said = check(&shown("alps", &vector("proof.1")));
+    assert_eq!(said.exit, Some(1), "{said:?}");
+    assert!(said.stdout.contains("\"holds\":false"), "{said:?}");
+    for wrong in ["", "{}", "[1]", "[{\"network\": \"main\", \"proof\": \"00\"}]"] {
+        check(wrong).is_refused("E_BAD_PROOF", 1);
+    }
+    fs::remove_file(&file).unwrap();
+    place.run(["mailbox", "proof", "--check", path]).is_refused("E_IO", 1);
 }
 
 #[test]

@@ -212,6 +212,22 @@ fn what_a_lost_stream_took_goes_on_the_next_one_though_the_host_is_down() {
 }
 
 #[test]
+fn of_a_host_that_keeps_its_word_no_proof_is_exported() {
+    let (_hana, alice, _bob) = community();
+    let hosts = alice.ok(&["mailbox", "status", "--json"]).json();
+    assert!(hosts["hosts"][0]["broken_word_at"].is_null());
+    let peer = hosts["hosts"][0]["peer_id"].as_str().unwrap().to_owned();
+    let file = alice.place.home().with_file_name("proofs");
+    let path = file.to_str().unwrap();
+
+    assert_eq!(alice.ok(&["mailbox", "proof", &peer, "--out", path, "--json"]).stdout, "");
+    assert_eq!(alice.ok(&["mailbox", "proof", "--check", path, "--json"]).stdout, "");
+    let nowhere = file.join("below").display().to_string();
+    let said = alice.place.run(["mailbox", "proof", &peer, "--out", &nowhere]);
+    said.is_refused("E_IO", 1);
+}
+
+#[test]
 fn operators_and_strangers_get_clear_refusals() {
     let (hana, alice, _bob) = community();
     let invite = hana.link(&["host", "invite", "--uses", "1"]);

@@ -390,6 +390,10 @@ def mailbox(v):
     receipt = host + LE32(499_000) + b"\3" * 16 + root
     assert signed(b"deposit-receipt", NET, host, receipt, v["receipt.signature"])
     print("  receipt")
+    path = LE32(1) + LE32(3) + b"\2" + leaves[0] + leaves[2]
+    proof = receipt + v["receipt.signature"] + path + queue + b"\1" * 32 + LE32(500_000) + LE64(1)
+    same("proof", proof, v["proof.1"])
+    same("not_served", b"\1" + b"\7" * 16 + b"\x08" * 16 + LE32(500_001) + proof, v["not_served"])
     proof = HMAC(b"\1" * 16, b"godwit/invite/host/1", LP(b"\x09" * 32))
     same("invite", proof, v["invite.host_proof"])
 

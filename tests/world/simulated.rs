@@ -330,6 +330,13 @@ impl Run {
         if ordinary && status.faults != Faults::default() {
             return Err(format!("{person} could not open something: {:?}", status.faults));
         }
+        let broken = self.world.broken_words(node).unwrap();
+        if !self.plan.lies && !self.plan.host_losses && !broken.is_empty() {
+            return Err(format!("{person} says of an honest host that it broke its word"));
+        }
+        if broken.iter().any(|row| row.evidence.proof.check("main").is_err()) {
+            return Err(format!("{person} keeps a proof that proves nothing"));
+        }
         if status.warnings.contains(&"two_homes".to_owned()) {
             return Err(format!("{person} believes that its home lives twice"));
         }

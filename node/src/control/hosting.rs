@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use godwit_protocol::endpoint::{Code, Command, HostChoice, Refusal, Reply};
-use godwit_protocol::id::OwnerKey;
+use godwit_protocol::id::{HostId, OwnerKey};
 use godwit_protocol::identity::{HostLink, peer_id_from_text};
 use godwit_protocol::mailbox::host::{Admission, HostCommand, HostReply};
 use godwit_protocol::time::Millis;
@@ -71,10 +71,14 @@ pub(super) struct Peer {
     now: bool,
 }
 
+pub(super) fn peer_id(text: &str) -> Result<HostId, Failure> {
+    let refusal = || Refusal::new(Code::Usage, "no peer id", "godwit mailbox list");
+    peer_id_from_text(text).ok_or_else(|| refusal().into())
+}
+
 pub(super) async fn drop_host(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Peer { peer, now } = body(value)?;
-    let host = peer_id_from_text(&peer)
-        .ok_or_else(|| Refusal::new(Code::Usage, "no peer id", "godwit mailbox list"))?;
+    let host = peer_id(&peer)?;
     listed(ask(&api, Command::DropHost { host, now }).await?)
 }
 

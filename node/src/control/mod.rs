@@ -8,6 +8,7 @@ mod contacts;
 mod door;
 mod events;
 mod hosting;
+mod proofs;
 mod server;
 mod shapes;
 
@@ -29,6 +30,7 @@ use crate::service::{Mailbox, Messenger};
 pub use client::{Client, EventStream};
 pub(crate) use door::{Phase, Serving};
 pub use events::Events;
+pub use proofs::check_proofs;
 
 /// What the routes stand on.
 pub(crate) struct Api {

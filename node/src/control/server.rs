@@ -8,6 +8,7 @@
 //! | `POST /v1/contacts/show`, `…/accept …/rename …/remove …/block …/unblock …/verify` | one contact |
 //! | `POST /v1/contacts/invite` | a link for one stranger |
 //! | `GET`, `POST /v1/hosts`, `POST /v1/hosts/drop` | the hosts that keep this device's mail |
+//! | `GET /v1/hosts/{peer}/proofs` | what a host signed for and did not serve |
 //! | `POST /v1/hosting/invites`, `GET …/owners`, `POST …/remove` | what an operator does |
 //! | `POST /v1/messages` | one text, or an array of at most 256 in one commit |
 //! | `POST /v1/inbox`, `GET /v1/messages/{id}/why` | messages in order; the life of one |
@@ -33,7 +34,7 @@ use godwit_protocol::rows::RowsError;
 
 use super::door::{Door, Running};
 use super::events::Events;
-use super::{Api, contacts, hosting, shapes};
+use super::{Api, contacts, hosting, proofs, shapes};
 
 /// The most that one request may have, in bytes: 256 texts of the longest kind, escaped.
 const MAX_REQUEST: usize = 32 << 20;
@@ -88,6 +89,7 @@ pub(super) fn router(door: Arc<Door>) -> Router {
         .route("/v1/contacts/invite", post(hosting::invite_contact))
         .route("/v1/hosts", get(hosting::hosts).post(hosting::use_hosts))
         .route("/v1/hosts/drop", post(hosting::drop_host))
+        .route("/v1/hosts/{peer}/proofs", get(proofs::proofs))
         .route("/v1/hosting/invites", post(hosting::invite))
         .route("/v1/hosting/owners", get(hosting::owners))
         .route("/v1/hosting/remove", post(hosting::remove))

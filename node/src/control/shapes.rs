@@ -114,7 +114,7 @@ pub(super) fn host(view: &HostView) -> Value {
         "state": view.state.as_str(),
         "last_seen": view.last_seen.map(instant),
         "lost_state_at": view.lost_state_at.map(instant),
-        "broken_word_at": null,
+        "broken_word_at": view.broken_word_at.map(instant),
     })
 }
 

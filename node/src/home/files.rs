@@ -61,8 +61,12 @@ impl Staged {
     }
 }
 
-/// Replaces a file as a whole.
-pub(crate) fn replace_file(target: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+/// Replaces a file as a whole, readable by its owner only: after a crash it has the old bytes or the
+/// new ones.
+///
+/// # Errors
+/// [`HomeError`] if it cannot be written; what was there is left then.
+pub fn replace_file(target: &Path, bytes: &[u8]) -> Result<(), HomeError> {
     Staged::write(target, bytes)?.commit()
 }
 

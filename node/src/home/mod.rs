@@ -28,6 +28,7 @@ mod socket;
 
 pub use card::{Card, read_card};
 pub use error::HomeError;
+pub use files::replace_file as write_whole;
 pub use init::{NewAccount, NewHome, init_account, init_host};
 pub use join::{Joined, forget_host, join, keep_flags};
 pub use keystore::AccountHome;

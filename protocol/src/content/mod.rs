@@ -9,6 +9,7 @@
 //! Source: PROTOCOL §10; `spec/content.md`.
 
 mod contact_request;
+mod control;
 mod hello;
 mod profile;
 mod reachability;
@@ -17,6 +18,7 @@ mod resend;
 mod text;
 
 pub use contact_request::ContactRequest;
+pub use control::{Control, Evidence};
 pub use hello::Hello;
 pub use profile::Profile;
 pub use reachability::{QueueNumber, Reachability};
@@ -55,11 +57,16 @@ impl Kind {
     pub const KEM: Self = Self(12);
     /// Asks for messages that did not come.
     pub const RESEND: Self = Self(13);
+    /// What two devices settle about the hosts that carry their mail.
+    pub const CONTROL: Self = Self(14);
 
     /// Whether it is repeated until the recipient's device has receipted it.
     #[must_use]
     pub const fn is_receipted(self) -> bool {
-        matches!(self, Self::TEXT | Self::CONTACT_REQUEST | Self::PROFILE | Self::REACHABILITY)
+        matches!(
+            self,
+            Self::TEXT | Self::CONTACT_REQUEST | Self::PROFILE | Self::REACHABILITY | Self::CONTROL
+        )
     }
 
     /// Whether a person wrote it: only such contents have parents and a place in the inbox.
@@ -81,6 +88,7 @@ impl Kind {
                 | Self::HELLO
                 | Self::KEM
                 | Self::RESEND
+                | Self::CONTROL
         )
     }
 }

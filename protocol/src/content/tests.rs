@@ -120,6 +120,7 @@ proptest! {
         let _ = Hello::from_bytes(&bytes);
         let _ = Profile::from_bytes(&bytes);
         let _ = ContactRequest::from_bytes(&bytes);
+        let _ = Control::from_bytes(&bytes);
         let _ = Reachability::from_bytes(&bytes);
     }
 

@@ -10,7 +10,7 @@ use crate::limits::{MAX_CONTACTS, MAX_PENDING};
 use crate::machine::StreamKind;
 use crate::rows::contact::ContactRow;
 use crate::rows::message::{CONVERSATIONS, MESSAGES, MessageKey, TIMELINE};
-use crate::rows::outbox::{Carried, OUTBOX, line_key};
+use crate::rows::outbox::{Carried, OutboxRow};
 use crate::rows::{Direction, RowsError, prefix_end};
 use crate::time::UnixMillis;
 
@@ -266,11 +266,11 @@ impl Endpoint {
             self.timers.remove(&device);
             self.receipts.remove(&device);
             self.learn_queues(cx.rows, device)?;
-            let lane = self.lanes.remove(&device).unwrap_or_default();
-            for (number, row) in &lane.lines {
-                cx.rows.delete(&OUTBOX, &line_key(device, *number));
-                if let Carried::Message(key) = &row.carried {
-                    under_way.push(*key);
+            let mut lane = self.lanes.remove(&device).unwrap_or_default();
+            for number in lane.lines.keys().copied().collect::<Vec<u64>>() {
+                let row = lane.end(cx.rows, (device, number))?;
+                if let Some(OutboxRow { carried: Carried::Message(key), .. }) = row {
+                    under_way.push(key);
                 }
             }
             for link in self.links.values_mut().filter(|link| link.device == Some(device)) {

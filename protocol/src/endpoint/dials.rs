@@ -223,8 +223,12 @@ impl Endpoint {
     /// Devices that something waits for: the node itself, if it is to be dialled for that, and whether
     /// its hosts are.
     fn waiting_devices(&self, now: Millis) -> Vec<(DeviceId, Option<HostId>, bool)> {
-        let waits = |lane: &Lane| !lane.is_idle() || lane.is_late(now);
-        let lanes = self.lanes.iter().filter(|(_, lane)| waits(lane)).map(|(device, _)| *device);
+        let overdue =
+            |device: &DeviceId, lane: &Lane| lane.is_overdue() && self.link_to(*device).is_none();
+        let waits = |(device, lane): &(&DeviceId, &Lane)| {
+            !lane.is_idle() || lane.is_late(now) || overdue(device, lane)
+        };
+        let lanes = self.lanes.iter().filter(waits).map(|(device, _)| *device);
         let devices = self.contacts.values().flat_map(|contact| &contact.devices);
         let owed = devices.filter(|row| row.renewal.is_some()).map(|row| row.device);
         let devices: BTreeSet<DeviceId> = owed.chain(lanes).collect();
@@ -236,7 +240,8 @@ impl Endpoint {
             };
             let by_host =
                 owed || lane.is_late(now) || (!lane.is_idle() && self.link_to(device).is_none());
-            Some((device, row.peer.filter(|_| owed || !lane.is_idle()), by_host))
+            let by_itself = owed || !lane.is_idle() || overdue(&device, lane);
+            Some((device, row.peer.filter(|_| by_itself), by_host))
         });
         devices.collect()
     }

@@ -384,7 +384,7 @@ impl Endpoint {
         to: (AccountId, DeviceId),
     ) -> Result<(), RowsError> {
         let name = self.me.name.clone().unwrap_or_default();
-        self.drop_lines(cx, to.1, Kind::PROFILE);
+        self.drop_lines(cx, to.1, Kind::PROFILE)?;
         self.queue_content(cx, to, Kind::PROFILE, Profile { name }.to_bytes())?;
         self.tell_where(cx, to)
     }
@@ -400,7 +400,7 @@ impl Endpoint {
             addresses: self.addresses.clone(),
             queues: Vec::new(),
         };
-        self.drop_lines(cx, device, Kind::REACHABILITY);
+        self.drop_lines(cx, device, Kind::REACHABILITY)?;
         let contact = self.contacts.get_mut(&account);
         let row = contact.and_then(|it| it.devices.iter_mut().find(|it| it.device == device));
         if let Some(row) = row

@@ -60,6 +60,28 @@ pub(super) struct Link {
     cards: (Millis, u32),
 }
 
+impl Link {
+    /// A link on which nothing was said yet.
+    pub(super) fn new(peer: HostId, kind: StreamKind, now: Millis) -> Self {
+        Self {
+            peer,
+            kind,
+            ready: false,
+            hello: None,
+            gates: BTreeMap::new(),
+            shown: false,
+            registering: BTreeSet::new(),
+            fetching: BTreeSet::new(),
+            live: BTreeSet::new(),
+            leaving: false,
+            device: None,
+            asked: BTreeMap::new(),
+            next: 1,
+            cards: (now, 0),
+        }
+    }
+}
+
 impl Endpoint {
     pub(super) fn link_up(
         &mut self,
@@ -77,22 +99,9 @@ impl Endpoint {
             self.back_off(cx, (peer, kind));
         }
         let ready = opener == Opener::Them;
-        let state = Link {
-            peer,
-            kind,
-            ready,
-            hello: None,
-            gates: BTreeMap::new(),
-            shown: false,
-            registering: BTreeSet::new(),
-            fetching: BTreeSet::new(),
-            live: BTreeSet::new(),
-            leaving: false,
-            device: if kind == StreamKind::Direct { self.device_at(peer) } else { None },
-            asked: BTreeMap::new(),
-            next: 1,
-            cards: (cx.now.since_start, 0),
-        };
+        let mut state = Link::new(peer, kind, cx.now.since_start);
+        state.ready = ready;
+        state.device = if kind == StreamKind::Direct { self.device_at(peer) } else { None };
         self.links.insert(link, state);
         if ready {
             let hello = Hello {

@@ -6,10 +6,11 @@ use rand_core::CryptoRng;
 
 use super::dials::{Dial, Near, Pace};
 use super::discovery::{Discovery, OwnRecords};
-use super::hosts::{Arrival, Queues, StampFor};
+use super::hosts::{Arrival, Queues, StampFor, Words};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
 use crate::clock::ClockWatch;
+use crate::content::Evidence;
 use crate::conversation::{Mode, direct};
 use crate::crypto::Signer;
 use crate::id::{AccountId, ConversationId, DeviceId, EnvelopeId, HostId, MessageId, OwnerKey};
@@ -18,6 +19,7 @@ use crate::limits::{CHANGES_KEPT, MAX_SCAN, MEND_EVERY, SEEN_GRACE, SWEEP_EVERY}
 use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Output, StreamKind};
 use crate::record::ManifestHost;
 use crate::rows::contact::{CONTACTS, ContactRow, DirectoryRow};
+use crate::rows::evidence::PROOFS;
 use crate::rows::home::{CHANGES, ChangesRow, CountersRow, FenceRow, HOME, SEEN};
 use crate::rows::host::OwnHostRow;
 use crate::rows::outbox::{OUTBOX, OutboxRow, parse_line_key};
@@ -71,6 +73,8 @@ pub struct Endpoint {
     pub(super) near: Near,
     pub(super) hosts: BTreeMap<HostId, OwnHostRow>,
     pub(super) host_states: BTreeMap<HostId, HostState>,
+    /// Whether hosts kept their word.
+    pub(super) words: Words,
     /// Own hosts that are left without waiting for contacts.
     pub(super) leaving_now: BTreeSet<HostId>,
     pub(super) queues_changed: bool,
@@ -168,6 +172,7 @@ impl Endpoint {
             near: Near::new(),
             hosts: BTreeMap::new(),
             host_states: BTreeMap::new(),
+            words: Words::default(),
             leaving_now: BTreeSet::new(),
             queues_changed: true,
             acks: BTreeMap::new(),
@@ -222,6 +227,13 @@ impl Endpoint {
                 endpoint.lanes.entry(device).or_default().add(number, row);
             }
         }
+        for (key, _) in load_all::<Evidence>(cx.rows, &PROOFS, &[])? {
+            let line = key.get(..key.len().saturating_sub(HostId::LENGTH)).and_then(parse_line_key);
+            if let Some((device, number)) = line {
+                endpoint.lanes.entry(device).or_default().proved.insert(number);
+            }
+        }
+        endpoint.open_words(cx)?;
         endpoint.open_prekeys(cx)?;
         Ok(endpoint)
     }
@@ -312,6 +324,7 @@ impl Endpoint {
                 self.sweep_changes(cx)?;
                 self.sweep_seen(cx)?;
                 self.sweep_hosts(cx)?;
+                self.sweep_words(cx)?;
             }
             self.renew(cx)?;
             self.ask_for_missing(cx)?;

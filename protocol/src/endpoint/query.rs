@@ -1,13 +1,14 @@
 //! What is shown of the rows, beside the machine: from stored facts alone, the same after a restart.
 
 use super::contacts::{contact_view, find_contact};
-use super::{Change, Code, ContactView, MessageState, MessageView, Refusal, Why};
+use super::{Change, Code, ContactView, MessageState, MessageView, Refusal, Step, StepKind, Why};
 use crate::content::{Kind, Text};
 use crate::conversation::{Mode, direct};
 use crate::id::{AccountId, DeviceId, HostId, MessageId};
 use crate::identity::{Chain, safety_number};
 use crate::limits::MAX_SCAN;
 use crate::rows::contact::{CONTACTS, ContactRow, DeviceRow};
+use crate::rows::evidence::{BROKEN, BrokenRow};
 use crate::rows::home::{CHANGES, ChangesRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow, TIMELINE};
 use crate::rows::typed::{load, load_all, parse};
@@ -262,9 +263,35 @@ fn order_of(rows: &dyn ReadRows, id: MessageId) -> Result<Option<(u64, MessageId
 /// As [`contacts`]; inside, `E_NO_MESSAGE`.
 pub fn why(rows: &dyn ReadRows, id: MessageId) -> Result<Result<Why, Refusal>, RowsError> {
     Ok(match by_id(rows, id)? {
-        Some((_, row)) => Ok(Why { id, state: row.state, reason: row.reason, steps: row.steps }),
+        Some((_, row)) => {
+            let mut steps = row.steps;
+            let broken = broken_words(rows, None)?;
+            let broken = broken.into_iter().filter(|row| row.evidence.message == id);
+            steps.extend(broken.map(|row| Step {
+                at: row.at,
+                kind: StepKind::BrokenWord,
+                host: Some(row.evidence.proof.receipt.host),
+                result: "not served".to_owned(),
+                count: 1,
+            }));
+            steps.sort_by_key(|step| step.at);
+            Ok(Why { id, state: row.state, reason: row.reason, steps })
+        }
         None => Err(Refusal::new(Code::NoMessage, "no message of that id", "godwit inbox --json")),
     })
+}
+
+/// The words that hosts broke, of one host or of all: what they signed for and did not serve.
+///
+/// # Errors
+/// As [`contacts`].
+pub fn broken_words(
+    rows: &dyn ReadRows,
+    host: Option<HostId>,
+) -> Result<Vec<BrokenRow>, RowsError> {
+    let prefix = host.map(|host| host.as_bytes().to_vec()).unwrap_or_default();
+    let all = load_all::<BrokenRow>(rows, &BROKEN, &prefix)?;
+    Ok(all.into_iter().map(|(_, row)| row).collect())
 }
 
 /// The number of the last change that is kept.

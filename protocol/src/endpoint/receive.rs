@@ -14,7 +14,7 @@ use super::repair::Judged;
 use super::sessions::{OpenFailure, OpenedMessage};
 use crate::content::{Content, Hello, Kind, Profile, Reachability, Receipt, Resend};
 use crate::envelope::Envelope;
-use crate::id::{AccountId, DeviceId, MessageId, QueueId};
+use crate::id::{AccountId, DeviceId, EnvelopeId, MessageId, QueueId};
 use crate::identity::Chain;
 use crate::limits::{LATE_GRACE, RECEIPT_AGAIN};
 use crate::machine::{LinkId, StreamKind};
@@ -25,7 +25,7 @@ use crate::rows::home::{SEEN, SeenRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
 use crate::rows::typed::{load, save};
 use crate::session::{Made, MadeClaim, OpenError};
-use crate::time::UnixMillis;
+use crate::time::{UnixHours, UnixMillis};
 use crate::wire::frame::{Answer, Frame, Refused};
 
 /// How an envelope was taken.
@@ -42,7 +42,12 @@ pub(super) enum Taken {
 
 /// The key of an envelope in [`SEEN`].
 pub(super) fn seen_key(envelope: &Envelope) -> Vec<u8> {
-    [&envelope.expires().0.to_be_bytes()[..], envelope.id().as_bytes()].concat()
+    seen_key_of(envelope.expires(), envelope.id())
+}
+
+/// The same of an envelope that is not at hand.
+pub(super) fn seen_key_of(expires: UnixHours, id: EnvelopeId) -> Vec<u8> {
+    [&expires.0.to_be_bytes()[..], id.as_bytes()].concat()
 }
 
 /// Remembers an envelope that was opened.
@@ -199,6 +204,7 @@ impl Endpoint {
                 self.receipt(device, content.message);
                 Ok(())
             }
+            Kind::CONTROL => self.control(cx, (account, device), &content),
             _ => self.written(cx, (account, device), content),
         }
     }

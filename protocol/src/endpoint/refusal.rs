@@ -39,6 +39,7 @@ pub enum Code {
     TwoHomes,
     StoreDamaged,
     Io,
+    BadProof,
 }
 
 impl Code {
@@ -79,6 +80,7 @@ impl Code {
         Self::TwoHomes,
         Self::StoreDamaged,
         Self::Io,
+        Self::BadProof,
     ];
 
     /// The code as it is printed.
@@ -120,6 +122,7 @@ impl Code {
             Self::TwoHomes => "E_TWO_HOMES",
             Self::StoreDamaged => "E_STORE_DAMAGED",
             Self::Io => "E_IO",
+            Self::BadProof => "E_BAD_PROOF",
         }
     }
 

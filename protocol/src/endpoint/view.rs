@@ -185,6 +185,8 @@ pub struct HostView {
     pub last_seen: Option<UnixMillis>,
     /// When it was last found to have lost state.
     pub lost_state_at: Option<UnixMillis>,
+    /// When it was last found not to serve what it signed for.
+    pub broken_word_at: Option<UnixMillis>,
 }
 
 /// A message as it is shown.
@@ -239,6 +241,8 @@ pub enum StepKind {
     ReceivedDirect,
     /// Its life ended.
     Expired,
+    /// A host that signed for it never served it.
+    BrokenWord,
 }
 
 impl StepKind {
@@ -257,6 +261,7 @@ impl StepKind {
             Self::Refused => "refused",
             Self::ReceivedDirect => "received_direct",
             Self::Expired => "expired",
+            Self::BrokenWord => "broken_word",
         }
     }
 }

@@ -24,6 +24,9 @@ pub const ADDRESSES: &[u8] = b"addresses";
 /// as PROTOCOL §4 says of a restored one, at its next start. Any value.
 pub const RESTORED: &[u8] = b"restored";
 
+/// The name in [`HOME`] of when this home last found that it lacks rows that it had: an [`UnixMillis`].
+pub const LOST_ROWS_AT: &[u8] = b"lost_rows_at";
+
 /// change number of the first → [`ChangesRow`].
 pub static CHANGES: Table = Table {
     name: "changes",

@@ -7,8 +7,9 @@ use crate::crypto::Signer;
 use crate::crypto::opaque_debug;
 use crate::endpoint::HostState;
 use crate::id::{Birth, HostId, QueueId};
+use crate::limits::SESSION_GRACE;
 use crate::machine::Address;
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
 
 /// host → [`OwnHostRow`].
 pub static OWN_HOSTS: Table = Table {
@@ -91,4 +92,18 @@ pub struct PeerHostRow {
     pub losses: u32,
     /// The last use.
     pub last_used: UnixMillis,
+}
+
+impl PeerHostRow {
+    /// It came back with less than it had. What is seen of one loss in several queues within an hour
+    /// counts once, and what is older than 35 d not at all.
+    pub fn lost(&mut self, now: UnixMillis) {
+        let since = self.lost_state_at.map(|at| now.since(at));
+        self.losses = match since {
+            Some(since) if since < Millis::from_hours(1) => self.losses.max(1),
+            Some(since) if since < SESSION_GRACE => self.losses.saturating_add(1),
+            _ => 1,
+        };
+        self.lost_state_at = Some(now);
+    }
 }

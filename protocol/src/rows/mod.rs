@@ -7,6 +7,7 @@
 //! Source: DATA.md; ARCHITECTURE, "Modules".
 
 pub mod contact;
+pub mod evidence;
 pub mod home;
 pub mod host;
 pub mod mailbox;
@@ -94,6 +95,10 @@ pub fn tables() -> Vec<&'static Table> {
     vec![
         &contact::CONTACTS,
         &contact::DIRECTORY,
+        &evidence::PROOFS,
+        &evidence::SERVED,
+        &evidence::BROKEN,
+        &evidence::LEFT,
         &home::HOME,
         &home::CHANGES,
         &home::SEEN,

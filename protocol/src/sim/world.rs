@@ -20,6 +20,7 @@ use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Opener, Strea
 use crate::mailbox::host::{HostCommand, HostEffect, HostInput, HostReply};
 use crate::mailbox::{Stamped, search_stamp};
 use crate::rows::RowsError;
+use crate::rows::evidence::BrokenRow;
 use crate::rows::memory::MemoryRows;
 use crate::time::{Millis, UnixMillis};
 
@@ -338,6 +339,17 @@ impl World {
     pub fn why(&self, node: NodeId, message: MessageId) -> Result<Option<Why>, RowsError> {
         let Some(rows) = self.rows(node) else { return Ok(None) };
         Ok(query::why(rows, message)?.ok())
+    }
+
+    /// The words that hosts broke, as a node knows.
+    ///
+    /// # Errors
+    /// [`RowsError`] never for rows of this version.
+    pub fn broken_words(&self, node: NodeId) -> Result<Vec<BrokenRow>, RowsError> {
+        match self.rows(node) {
+            Some(rows) => query::broken_words(rows, None),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// How often a message was announced as new by this home since it was last put back.

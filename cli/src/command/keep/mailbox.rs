@@ -11,11 +11,12 @@ use godwit_protocol::identity::{HostLink, peer_id_from_text};
 use godwit_protocol::time::Millis;
 use serde_json::Value;
 
+use super::proof;
 use crate::exit::Failure;
 use crate::node::Node;
 use crate::output::{self, Format, text};
 
-/// The hosts that keep your mail while you are away: use, list, drop, move, status
+/// The hosts that keep your mail while you are away: use, list, drop, move, status, proof
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -41,6 +42,8 @@ enum Act {
     Move(Chosen),
     /// Show how the hosts do
     Status,
+    /// Show what a host signed for and did not serve, or check what others show
+    Proof(proof::Args),
 }
 
 /// Hosts that are to keep the mail.
@@ -59,8 +62,12 @@ struct Chosen {
 
 /// Carries it out.
 pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
+    if let Act::Proof(args) = &args.act {
+        return proof::run(args, home, format).await;
+    }
     let mut node = Node::connect(home).await?;
     match args.act {
+        Act::Proof(_) => Ok(()),
         Act::List | Act::Status => print(&node.hosts().await?, format),
         Act::Drop { peer, now } => {
             let mut hosts = node.drop_host(&peer, now).await?;
@@ -164,7 +171,7 @@ fn missing(hosts: &Value, asked: &[HostId]) -> Vec<(String, String)> {
             .unwrap_or_default();
         (peer, state)
     };
-    let takes = |state: &str| matches!(state, "ok" | "lost_state" | "unsteady");
+    let takes = |state: &str| matches!(state, "ok" | "lost_state" | "unsteady" | "broken_word");
     asked.iter().map(known).filter(|(_, state)| !takes(state)).collect()
 }
 
@@ -208,7 +215,7 @@ fn key_of(text: &str) -> Option<HostId> {
     link.or_else(|| text.parse::<PeerAddress>().ok().map(|peer| peer.host))
 }
 
-fn parse_peer(text: &str) -> Result<HostId, String> {
+pub(super) fn parse_peer(text: &str) -> Result<HostId, String> {
     peer_id_from_text(text).ok_or_else(|| format!("\"{text}\" is no peer id"))
 }
 

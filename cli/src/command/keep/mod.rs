@@ -3,3 +3,4 @@
 pub(super) mod host;
 pub(super) mod join;
 pub(super) mod mailbox;
+mod proof;

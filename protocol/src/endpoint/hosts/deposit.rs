@@ -1,10 +1,11 @@
 //! Envelopes at the hosts of contacts, and the hosts' word for them.
 //!
-//! Rule: k words of distinct hosts make a line *deposited*; what a host signed in an earlier birth
-//! counts no longer.
+//! Rules: k words of distinct hosts make a line *deposited*; what a host signed in an earlier birth
+//! counts no longer; an unsteady host gets mail, and its word counts only where there is no other host.
 
 use serde_bytes::ByteBuf;
 
+use super::evidence::evidence_of;
 use super::ways::{Gate, SHUT, Way};
 use crate::crypto::hash;
 use crate::endpoint::links::Asked;
@@ -16,7 +17,7 @@ use crate::envelope::Envelope;
 use crate::id::{Birth, DeviceId, HostId, QueueId, SessionId};
 use crate::limits::{MAX_STAMP_BITS, SESSION_GRACE};
 use crate::machine::{LinkId, Output};
-use crate::mailbox::{check_receipt, leaf};
+use crate::mailbox::DepositProof;
 use crate::rows::RowsError;
 use crate::rows::host::{PEER_HOSTS, PeerHostRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow};
@@ -146,23 +147,24 @@ impl Endpoint {
                 let state = self.links.get(&link);
                 let hello = state.and_then(|state| state.hello.as_ref().map(|it| (state.peer, it)));
                 let Some((host, hello)) = hello else { return Ok(()) };
-                let leaf = leaf(&it.queue, &it.hash, expires, seq);
-                let true_word = receipt.host == host
-                    && receipt.birth == hello.birth
-                    && check_receipt(self.net(), &receipt, leaf, &path).is_ok();
+                let (queue, envelope, until) = (it.queue, it.hash, expires);
+                let proof = DepositProof { receipt, path, queue, envelope, until, seq };
+                let true_word = proof.receipt.host == host
+                    && proof.receipt.birth == hello.birth
+                    && proof.check(self.net()).is_ok();
                 if !true_word {
                     return Ok(());
                 }
                 let word = HostWord {
                     host,
-                    birth: receipt.birth,
+                    birth: proof.receipt.birth,
                     at: cx.now.wall,
                     until: expires.start(),
-                    queue: it.queue,
+                    queue,
                     envelope: it.envelope,
                     seq,
                 };
-                self.word_came(cx, (it.device, it.number), (word, it.session))
+                self.word_came(cx, (it.device, it.number), (word, proof, it.session))
             }
             (Asked::HostDeposit(it), Answer::Refused(why)) => {
                 let reason = match why {
@@ -278,10 +280,12 @@ impl Endpoint {
         &mut self,
         cx: &mut Cx<'_>,
         (device, number): (DeviceId, u64),
-        (word, session): (HostWord, Option<SessionId>),
+        (word, proof, session): (HostWord, DepositProof, Option<SessionId>),
     ) -> Result<(), RowsError> {
         let (k, hosts) = self.hosts_of(device);
-        let (k, count) = (usize::from(*k), hosts.len());
+        let k = usize::from(*k);
+        let hosts: Vec<HostId> = hosts.iter().map(|it| it.host).collect();
+        let steady = hosts.iter().filter(|host| !self.words.is_unsteady(host)).count();
         let host = word.host;
         let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
         let row = lane.lines.get_mut(&number).filter(|row| row.session == session);
@@ -290,17 +294,25 @@ impl Endpoint {
             return Ok(());
         };
         let first = matches!(row.carried, Carried::FirstContact { .. });
+        let all = first || steady == 0;
+        let count = if steady == 0 { hosts.len() } else { steady };
         let needed = if first { 1 } else { k.min(count).max(1) };
+        let words = &self.words;
+        let counts = |word: &&HostWord| all || !words.is_unsteady(&word.host);
+        let kept = row.receipted && !first;
+        let evidence = evidence_of(row, &word, proof);
         row.words.retain(|known| known.host != host);
         row.words.push(word);
-        row.deposited |= row.words.len() >= needed;
+        row.deposited |= row.words.iter().filter(counts).count() >= needed;
         let (deposited, carried) = (row.deposited, row.carried.clone());
         if deposited && !row.receipted {
-            lane.remove(number);
-            cx.rows.delete(&OUTBOX, &line_key(device, number));
+            lane.end(cx.rows, (device, number))?;
         } else {
             save(cx.rows, &OUTBOX, &line_key(device, number), row)?;
             lane.rest(number);
+            if kept {
+                lane.keep_proof(cx.rows, (device, number), &evidence)?;
+            }
         }
         self.to_pump.insert(device);
         match carried {
@@ -341,12 +353,12 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let mut row: PeerHostRow = load(cx.rows, &PEER_HOSTS, host.as_bytes())?.unwrap_or_default();
         if row.birth.is_some_and(|known| known != birth) {
-            row.lost_state_at = Some(cx.now.wall);
-            row.losses = row.losses.saturating_add(1);
+            row.lost(cx.now.wall);
         }
         row.birth = Some(birth);
         row.last_used = cx.now.wall;
         save(cx.rows, &PEER_HOSTS, host.as_bytes(), &row)?;
+        self.words.look(host, &row, cx.now.wall);
         self.void(cx, |word| word.host == host && word.birth != birth)?;
         // What it still claims to hold is compared with its count.
         let there = |lane: &Lane| {
@@ -369,7 +381,16 @@ impl Endpoint {
         (queue, seq): (QueueId, u64),
     ) -> Result<(), RowsError> {
         let Some(host) = self.links.get(&link).map(|state| state.peer) else { return Ok(()) };
-        self.void(cx, |word| word.host == host && word.queue == queue && word.seq > seq)
+        let lost = |word: &HostWord| word.host == host && word.queue == queue && word.seq > seq;
+        let mut rows = self.lanes.values().flat_map(|lane| lane.lines.values());
+        if rows.any(|row| row.words.iter().any(lost)) {
+            let at = host.as_bytes();
+            let mut row: PeerHostRow = load(cx.rows, &PEER_HOSTS, at)?.unwrap_or_default();
+            row.lost(cx.now.wall);
+            save(cx.rows, &PEER_HOSTS, at, &row)?;
+            self.words.look(host, &row, cx.now.wall);
+        }
+        self.void(cx, lost)
     }
 
     /// Words that count no longer: their lines wait again.

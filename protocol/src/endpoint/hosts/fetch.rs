@@ -69,6 +69,9 @@ impl Endpoint {
             true => Taken::Foreign,
             false => self.in_queue(cx, &envelope)?,
         };
+        if !public {
+            Self::note_served(cx, &envelope)?;
+        }
         match taken {
             Taken::Later => {}
             // What is noise or nobody's need not lie there any longer either.

@@ -8,10 +8,12 @@
 //! | `fetch` | what an own host brings, and what it may delete |
 //! | `ways` | which hosts of a contact take which line now |
 //! | `deposit` | envelopes at hosts, and their word for them |
+//! | `evidence` | a host that signed for an envelope and does not serve it |
 //!
 //! Source: PROTOCOL §7.
 
 mod deposit;
+mod evidence;
 mod fetch;
 mod own;
 mod queues;
@@ -19,6 +21,7 @@ mod register;
 mod ways;
 
 pub(super) use deposit::{Deposited, StampFor};
+pub(super) use evidence::Words;
 pub(super) use fetch::Arrival;
 pub(super) use queues::Queues;
 pub(super) use ways::{Gate, Way};

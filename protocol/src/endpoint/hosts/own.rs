@@ -53,6 +53,9 @@ impl Endpoint {
             return Ok(Err(Refusal::new(Code::Full, message, "godwit mailbox drop PEER")));
         }
         let mut returned = false;
+        for choice in &hosts {
+            returned |= self.forgive(cx, choice.host)?;
+        }
         for choice in hosts {
             let HostChoice { host, addresses, token } = choice;
             let row = self.hosts.entry(host).or_insert_with(|| OwnHostRow {
@@ -118,21 +121,23 @@ impl Endpoint {
             self.hosts_changed(cx)?;
         }
         if !admitted || (now && self.mailbox_link(host).is_none()) {
-            self.forget_host(cx, host);
+            self.forget_host(cx, host)?;
         } else if now {
             self.leaving_now.insert(host);
         }
         Ok(Ok(self.hosts_reply(cx)))
     }
 
-    pub(super) fn forget_host(&mut self, cx: &mut Cx<'_>, host: HostId) {
+    pub(super) fn forget_host(&mut self, cx: &mut Cx<'_>, host: HostId) -> Result<(), RowsError> {
         self.hosts.remove(&host);
         self.leaving_now.remove(&host);
         self.clock.forget(&host);
+        Self::note_left(cx, host)?;
         cx.rows.delete(&OWN_HOSTS, host.as_bytes());
         for queue in self.queues.remove_host(host) {
             cx.rows.delete(&REGISTERED, &[&host.as_bytes()[..], queue.as_bytes()].concat());
         }
+        Ok(())
     }
 
     pub(in crate::endpoint) fn hosts_reply(&self, cx: &Cx<'_>) -> Reply {
@@ -146,6 +151,7 @@ impl Endpoint {
             state: self.host_state(cx, *host, row),
             last_seen: row.last_seen,
             lost_state_at: row.lost_state_at,
+            broken_word_at: self.words.broken_at(host),
         };
         self.hosts.iter().map(view).collect()
     }
@@ -154,6 +160,9 @@ impl Endpoint {
     fn host_state(&self, cx: &Cx<'_>, host: HostId, row: &OwnHostRow) -> HostState {
         if matches!(row.state, HostState::Draining | HostState::Refused) {
             return row.state;
+        }
+        if self.words.is_broken(&host) {
+            return HostState::BrokenWord;
         }
         let link = self.mailbox_link(host).and_then(|link| self.links.get(&link));
         let Some(link) = link else {
@@ -190,11 +199,16 @@ impl Endpoint {
         wanted.min(hosts).max(1)
     }
 
-    /// The hosts that contacts may be told: they have admitted us, and we stay.
+    /// The hosts that contacts may be told: they have admitted us, and we stay. One that broke its
+    /// word is among them only while there is no other.
     fn kept_at(&self) -> impl Iterator<Item = (&HostId, &OwnHostRow)> {
         let stays =
             |row: &OwnHostRow| !matches!(row.state, HostState::Draining | HostState::Refused);
-        self.hosts.iter().filter(move |(_, row)| row.admitted && stays(row))
+        let stays = move |row: &OwnHostRow| row.admitted && stays(row);
+        let good =
+            move |(host, row): &(&HostId, &OwnHostRow)| stays(row) && !self.words.is_broken(host);
+        let any = self.hosts.iter().any(|it| good(&it));
+        self.hosts.iter().filter(move |it| if any { good(it) } else { stays(it.1) })
     }
 
     /// Where this device is, for a link that tells it.
@@ -292,11 +306,15 @@ impl Endpoint {
                 cx.rows.delete(&INVITES, &key);
             }
         }
+        let lanes = &self.lanes;
         let held = |host: &[u8]| {
-            let mut rows = self.lanes.values().flat_map(|lane| lane.lines.values());
+            let mut rows = lanes.values().flat_map(|lane| lane.lines.values());
             rows.any(|row| row.words.iter().any(|word| word.host.as_bytes() == host))
         };
         for (key, row) in load_all::<PeerHostRow>(cx.rows, &PEER_HOSTS, &[])? {
+            if let Some(host) = HostId::from_slice(&key) {
+                self.words.look(host, &row, now);
+            }
             if now.since(row.last_used) >= SESSION_GRACE && !held(&key) {
                 cx.rows.delete(&PEER_HOSTS, &key);
             }
@@ -335,7 +353,7 @@ impl Endpoint {
                 Some(link) if (everybody_knows || over) && fetched(&link) => {
                     self.erase_at(cx, link, host);
                 }
-                None if over => self.forget_host(cx, host),
+                None if over => self.forget_host(cx, host)?,
                 _ => {}
             }
         }

@@ -61,7 +61,7 @@ impl Queues {
     }
 
     /// A host has registered a queue.
-    pub(super) fn registered(&mut self, host: HostId, queue: QueueId) {
+    pub(in crate::endpoint) fn registered(&mut self, host: HostId, queue: QueueId) {
         self.add_host(host);
         if let Some(it) = self.hosts.get_mut(&host) {
             it.known.insert(queue);

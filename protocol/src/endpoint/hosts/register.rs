@@ -276,7 +276,7 @@ impl Endpoint {
                 Ok(())
             }
             (Asked::Erase(host, true), Answer::Erased { .. } | Answer::Refused(_)) => {
-                self.forget_host(cx, host);
+                self.forget_host(cx, host)?;
                 self.close(cx, link);
                 Ok(())
             }

@@ -174,7 +174,8 @@ impl Endpoint {
 
     /// The devices whose mail a host keeps, as far as something waits for them.
     pub(in crate::endpoint) fn pump_all(&mut self) {
-        let waiting = self.lanes.iter().filter(|(_, lane)| !lane.is_empty());
+        let waits = |lane: &Lane| !lane.is_empty() || lane.is_overdue();
+        let waiting = self.lanes.iter().filter(|(_, lane)| waits(lane));
         self.to_pump.extend(waiting.map(|(device, _)| *device));
     }
 }

@@ -4,12 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::content::Kind;
+use crate::content::{Evidence, Kind};
 use crate::envelope::Envelope;
-use crate::id::{HostId, MessageId, SessionId};
-use crate::limits::DIRECT_GRACE;
+use crate::id::{DeviceId, HostId, MessageId, SessionId};
+use crate::limits::{DIRECT_GRACE, MAX_SCAN};
 use crate::machine::LinkId;
-use crate::rows::outbox::{Carried, HostWord, OutboxRow};
+use crate::rows::evidence::{PROOFS, proof_key};
+use crate::rows::outbox::{Carried, HostWord, OUTBOX, OutboxRow, line_key};
+use crate::rows::typed::save;
+use crate::rows::{Direction, Rows, RowsError, prefix_end};
 use crate::time::{Millis, UnixMillis};
 
 /// The longest that a line waits before it leaves (PROTOCOL §7, "Delivery receipts").
@@ -36,6 +39,10 @@ pub(in crate::endpoint) struct Lane {
     pub(in crate::endpoint) delayed: BTreeMap<u64, UnixMillis>,
     /// When deposited lines last went once more.
     again_at: Option<Millis>,
+    /// When they last took a direct stream.
+    direct_at: Option<Millis>,
+    /// Lines of which hosts' receipts are kept.
+    pub(in crate::endpoint) proved: BTreeSet<u64>,
     pub(in crate::endpoint) by_message: BTreeMap<MessageId, u64>,
     /// Lines whose messages say already what they wait for.
     pub(in crate::endpoint) told: BTreeSet<u64>,
@@ -62,7 +69,7 @@ impl Lane {
         self.lines.insert(number, row);
     }
 
-    pub(in crate::endpoint) fn remove(&mut self, number: u64) -> Option<OutboxRow> {
+    fn remove(&mut self, number: u64) -> Option<OutboxRow> {
         self.waiting.remove(&number);
         self.flying.remove(&number);
         self.delayed.remove(&number);
@@ -72,6 +79,35 @@ impl Lane {
             self.by_message.remove(&row.message);
         }
         Some(row)
+    }
+
+    /// Keeps a host's receipt for a line.
+    pub(in crate::endpoint) fn keep_proof(
+        &mut self,
+        rows: &mut dyn Rows,
+        (device, number): (DeviceId, u64),
+        evidence: &Evidence,
+    ) -> Result<(), RowsError> {
+        self.proved.insert(number);
+        let host = evidence.proof.receipt.host;
+        save(rows, &PROOFS, &proof_key(&line_key(device, number), host), evidence)
+    }
+
+    /// A line has ended, and with it what is kept of it.
+    pub(in crate::endpoint) fn end(
+        &mut self,
+        rows: &mut dyn Rows,
+        (device, number): (DeviceId, u64),
+    ) -> Result<Option<OutboxRow>, RowsError> {
+        let key = line_key(device, number);
+        rows.delete(&OUTBOX, &key);
+        if self.proved.remove(&number) {
+            let end = prefix_end(&key);
+            for (key, _) in rows.scan(&PROOFS, &key, &end, MAX_SCAN, Direction::Forward)? {
+                rows.delete(&PROOFS, &key);
+            }
+        }
+        Ok(self.remove(number))
     }
 
     /// A receipt that was never encrypted, waits, and leaves by then.
@@ -99,6 +135,32 @@ impl Lane {
 
     pub(in crate::endpoint) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.flying.is_empty()
+    }
+
+    /// Lines that hosts have had for long without a receipt, or that are about the hosts themselves:
+    /// they go to the device as well, where it can be reached.
+    fn overdue(&self) -> impl Iterator<Item = u64> {
+        let rests = |number: &u64| !self.flying.contains_key(number);
+        let late = |row: &OutboxRow| row.repeats > 0 || row.kind == Kind::CONTROL.0;
+        let lines = self.lines.iter().filter(move |(_, row)| row.deposited && late(row));
+        lines.map(|(number, _)| *number).filter(rests)
+    }
+
+    /// Whether there are such lines.
+    pub(in crate::endpoint) fn is_overdue(&self) -> bool {
+        self.overdue().next().is_some()
+    }
+
+    /// A direct stream is open: they take it, at most once an hour.
+    pub(in crate::endpoint) fn go_direct(&mut self, now: Millis) {
+        let lately = |at: Millis| now.saturating_sub(at) < Millis::from_hours(1);
+        if self.direct_at.is_none_or(|at| !lately(at)) {
+            let overdue: Vec<u64> = self.overdue().collect();
+            if !overdue.is_empty() {
+                self.direct_at = Some(now);
+            }
+            self.waiting.extend(overdue);
+        }
     }
 
     /// Whether something here is for the device's contact queue.

@@ -212,7 +212,10 @@ impl Endpoint {
         for device in self.next_to_pump(cx.now.since_start) {
             self.follow_session(cx, device)?;
             let direct = self.link_to(device);
-            let Some(lane) = self.lanes.get(&device) else { continue };
+            let Some(lane) = self.lanes.get_mut(&device) else { continue };
+            if direct.is_some() {
+                lane.go_direct(cx.now.since_start);
+            }
             if lane.is_empty() {
                 continue;
             }
@@ -479,8 +482,7 @@ impl Endpoint {
         let row = lane.lines.get(&number);
         let first = row.is_some_and(|row| matches!(row.carried, Carried::FirstContact { .. }));
         if row.is_some_and(|row| !row.receipted) {
-            lane.remove(number);
-            cx.rows.delete(&OUTBOX, &line_key(device, number));
+            lane.end(cx.rows, (device, number))?;
         }
         self.to_pump.insert(device);
         if first { self.request_waits(cx, device, Reason::AwaitingAcceptance) } else { Ok(()) }
@@ -496,8 +498,7 @@ impl Endpoint {
         for id in ids {
             let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
             let Some(number) = lane.by_message.get(id).copied() else { continue };
-            let Some(row) = lane.remove(number) else { continue };
-            cx.rows.delete(&OUTBOX, &line_key(device, number));
+            let Some(row) = lane.end(cx.rows, (device, number))? else { continue };
             if let Carried::Message(key) = row.carried {
                 self.end_message(cx, key, MessageState::Delivered, StepKind::Delivered)?;
             }
@@ -533,8 +534,8 @@ impl Endpoint {
             .take(crate::limits::MAX_SWEEP)
             .collect();
         for (device, number) in over {
-            let row = self.lanes.get_mut(&device).and_then(|lane| lane.remove(number));
-            cx.rows.delete(&OUTBOX, &line_key(device, number));
+            let Some(lane) = self.lanes.get_mut(&device) else { continue };
+            let row = lane.end(cx.rows, (device, number))?;
             if let Some(OutboxRow { carried: Carried::Message(key), .. }) = row {
                 self.end_message(cx, key, MessageState::Expired, StepKind::Expired)?;
             }
@@ -566,8 +567,8 @@ impl Endpoint {
         cx: &mut Cx<'_>,
         device: DeviceId,
         kind: Kind,
-    ) {
-        let Some(lane) = self.lanes.get_mut(&device) else { return };
+    ) -> Result<(), RowsError> {
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
         let old: Vec<u64> = lane
             .lines
             .iter()
@@ -575,9 +576,9 @@ impl Endpoint {
             .map(|(number, _)| *number)
             .collect();
         for number in old {
-            lane.remove(number);
-            cx.rows.delete(&OUTBOX, &line_key(device, number));
+            lane.end(cx.rows, (device, number))?;
         }
+        Ok(())
     }
 
     /// Moves what waited for an account to its first device.

@@ -1,6 +1,6 @@
 //! What was never confirmed goes once more; what has outlived its time goes.
 
-use crate::content::Kind;
+use crate::content::{Control, Kind};
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::sessions::repeat_is_due;
 use crate::id::{AccountId, DeviceId};
@@ -47,6 +47,11 @@ impl Endpoint {
         };
         let lines = lane.lines.iter().filter(|(_, row)| due(row));
         let numbers: Vec<u64> = lines.map(|(number, _)| *number).collect();
+        let mut questions = Vec::new();
+        for number in &numbers {
+            questions.extend(self.questions(cx, (device, *number))?);
+        }
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
         for number in numbers {
             let resting = !lane.flying.contains_key(&number);
             let Some(row) = lane.lines.get_mut(&number).filter(|_| resting) else { continue };
@@ -56,6 +61,11 @@ impl Endpoint {
             save(cx.rows, &OUTBOX, &line_key(device, number), row)?;
             lane.waiting.insert(number);
             self.to_pump.insert(device);
+        }
+        let Some(account) = self.owners.get(&device).copied() else { return Ok(()) };
+        for question in questions {
+            let body = Control::NotServed(question).to_bytes();
+            self.queue_content(cx, (account, device), Kind::CONTROL, body)?;
         }
         Ok(())
     }
@@ -68,7 +78,7 @@ impl Endpoint {
         let Some(session) = self.sessions.pair(cx.rows, device)?.sending() else { return Ok(()) };
         let part = self.sessions.repeat_kem(cx.rows, (device, session), cx.now.wall)?;
         let Some(part) = part else { return Ok(()) };
-        self.drop_lines(cx, device, Kind::KEM);
+        self.drop_lines(cx, device, Kind::KEM)?;
         self.queue_kem(cx, (account, device), session, part)
     }
 }

@@ -16,7 +16,7 @@ use crate::id::{DeviceId, HostId};
 use crate::limits::{FENCE_ENCRYPTIONS, FENCE_LEAP, MAX_FENCE_AHEAD, MAX_SEAL_KEYS, SESSION_GRACE};
 use crate::mailbox::check_fence;
 use crate::rows::RowsError;
-use crate::rows::home::{FenceRow, HOME, RESTORED};
+use crate::rows::home::{FenceRow, HOME, LOST_ROWS_AT, RESTORED};
 use crate::rows::host::OWN_HOSTS;
 use crate::rows::typed::{load, save};
 use crate::session::{Cause, Prekeys, Remedy};
@@ -112,6 +112,7 @@ impl Endpoint {
     /// This home is older than it was: nothing is encrypted where its newer self may have been.
     fn roll_forward(&mut self, cx: &mut Cx<'_>, shown: u64) -> Result<(), RowsError> {
         self.fence.behind_at = Some(cx.now.wall);
+        save(cx.rows, &HOME, LOST_ROWS_AT, &cx.now.wall)?;
         self.fence.fence = self.fence.fence.max(shown);
         self.fence.leapt_to = self.fence.fence.saturating_add(FENCE_LEAP);
         self.grow_fence(cx, FENCE_LEAP)?;

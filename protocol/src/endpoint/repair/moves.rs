@@ -56,8 +56,7 @@ impl Endpoint {
         let key = line_key(device, number);
         let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
         if lane.lines.get(&number).is_some_and(|row| row.kind == Kind::KEM.0) {
-            lane.remove(number);
-            cx.rows.delete(&OUTBOX, &key);
+            lane.end(cx.rows, (device, number))?;
             return Ok(());
         }
         lane.flying.remove(&number);

@@ -140,7 +140,7 @@ impl Endpoint {
             self.contacts.get(&account).is_some_and(|it| it.state == ContactState::Requested);
         let anew = matches!(purpose.cause, Cause::FirstContact | Cause::Forgotten);
         if anew || (asked && purpose.via == Via::Contact) {
-            self.drop_lines(cx, device, Kind::CONTACT_REQUEST);
+            self.drop_lines(cx, device, Kind::CONTACT_REQUEST)?;
             return self.request(cx, account, &bundle, purpose);
         }
         let started = initiate(&self.local(), account, &bundle, self.net(), purpose, cx.rng);
@@ -197,7 +197,7 @@ impl Endpoint {
             if dropped {
                 self.owe_request(cx, (account, device))?;
             } else {
-                self.drop_lines(cx, device, Kind::HELLO);
+                self.drop_lines(cx, device, Kind::HELLO)?;
                 self.queue_content(cx, (account, device), Kind::HELLO, Hello::Plain.to_bytes())?;
             }
         }
