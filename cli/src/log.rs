@@ -114,8 +114,10 @@ impl Lines {
         let time = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
         let line = format!("{time} {text}");
         let left = DAY_BYTES.saturating_sub(self.spent);
-        if line.len() < left {
-            self.spent = self.spent.saturating_add(line.len()).saturating_add(1);
+        let length = line.len().saturating_add(1);
+        // Something is left for the last word.
+        if length < left {
+            self.spent = self.spent.saturating_add(length);
             (self.print)(line);
         } else if left > 0 {
             self.spent = DAY_BYTES;
