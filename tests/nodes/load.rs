@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use cli_support::node::{Node, friends, post_to_bob};
 use godwit_node::control::Client;
+use godwit_protocol::limits::MAX_OWNER_BYTES;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -181,6 +182,54 @@ fn one_who_is_away_delays_nobody_and_a_slow_reader_neither() {
     assert_eq!(bob.received(), ["first", "quick"]);
     let status = alice.ok(&["status", "--json"]).json();
     assert_eq!(status["outbox"]["queued"], 500, "{status}");
+}
+
+/// What one owner may leave at a host, and what is kept beside it.
+const OWNER: u64 = MAX_OWNER_BYTES + MAX_OWNER_BYTES / 2;
+
+fn size_of(path: &std::path::Path) -> u64 {
+    if path.is_dir() {
+        let parts = std::fs::read_dir(path).unwrap();
+        return parts.map(|part| size_of(&part.unwrap().path())).sum();
+    }
+    path.metadata().map_or(0, |it| it.len())
+}
+
+#[test]
+fn who_floods_a_host_harms_neither_it_nor_those_whose_mail_it_keeps() {
+    let _alone = alone();
+    let hana = Node::new(&["init", "--host"]);
+    let (alice, mut bob) = (Node::person("Alice"), Node::person("Bob"));
+    let invite = hana.link(&["host", "invite", "--uses", "8"]);
+    for node in [&alice, &bob] {
+        node.ok(&["mailbox", "use", &invite]);
+    }
+    let link = bob.link(&["contact", "invite"]);
+    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    bob.kill();
+    let (before, stored) = (hana.memory(), size_of(&hana.place.home().join("store")));
+
+    let flood = std::thread::spawn(move || {
+        runtime().block_on(godwit_node::bench::flood(&Value::from(invite), 400))
+    });
+    let mut sent = 0;
+    while !flood.is_finished() {
+        let text = format!("text {sent}");
+        alice.ok(&["send", "bob", &text, "--wait", "deposited", "--timeout", "20s"]);
+        assert_eq!(hana.ok(&["status", "--json"]).json()["state"], "running");
+        sent += 1;
+    }
+    let figures = flood.join().unwrap().unwrap();
+    println!("{} answers to the flooder, {sent} messages meanwhile", figures.answers);
+    assert!(figures.answers > 400, "no flood");
+
+    let now = hana.memory();
+    assert!(now <= before + OWNER + CACHE, "{now} bytes, and {before} before");
+    let grown = size_of(&hana.place.home().join("store")).saturating_sub(stored);
+    assert!(grown <= 2 * OWNER, "{grown} bytes on disk");
+    bob.start();
+    bob.receives(&[vec!["first".to_owned()], numbered(sent)].concat());
 }
 
 #[test]

@@ -29,7 +29,7 @@ const CONTENTS: usize = 2_048;
 /// Senders at once.
 const SENDERS: usize = 64;
 /// Streams that one peer may have at a host.
-const STREAMS: usize = 16;
+pub(super) const STREAMS: usize = 16;
 
 /// Senders with an open queue each.
 pub struct Depositors {
@@ -37,10 +37,10 @@ pub struct Depositors {
 }
 
 /// One node key with its streams.
-struct Peer {
+pub(super) struct Peer {
     network: Network,
     inputs: mpsc::Receiver<NetworkInput>,
-    senders: HashMap<LinkId, QueueId>,
+    pub(super) senders: HashMap<LinkId, QueueId>,
 }
 
 impl Depositors {
@@ -49,10 +49,7 @@ impl Depositors {
     /// # Errors
     /// [`BenchError`] if the host does not take us.
     pub async fn connect(host_link: &Value) -> Result<Self, BenchError> {
-        let link: HostLink = host_link
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| BenchError("no link of a host".to_owned()))?;
+        let link = link_of(host_link)?;
         let queues: Vec<QueueId> = (0..SENDERS).map(|_| QueueId(random())).collect();
         let mut owner = Peer::start(&link.network).await?;
         owner.register(&link, &queues).await?;
@@ -60,13 +57,7 @@ impl Depositors {
         for queues in queues.chunks(STREAMS) {
             let mut peer = Peer::start(&link.network).await?;
             for queue in queues {
-                let (at, _) = peer.dial(&link).await?;
-                let key = OpenKey::Token(token(queue));
-                peer.ask(at, Request::Open { queue: *queue, key });
-                match peer.answer().await? {
-                    (_, Answer::Opened { .. }) => drop(peer.senders.insert(at, *queue)),
-                    other => return Err(BenchError(format!("not opened: {other:?}"))),
-                }
+                peer.open(&link, *queue).await?;
             }
             peers.push(peer);
         }
@@ -91,7 +82,13 @@ impl Depositors {
     }
 }
 
-fn random<const N: usize>() -> [u8; N] {
+/// A host's link, as its operator gives it.
+pub(super) fn link_of(text: &Value) -> Result<HostLink, BenchError> {
+    let link = text.as_str().and_then(|text| text.parse().ok());
+    link.ok_or_else(|| BenchError("no link of a host".to_owned()))
+}
+
+pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     system_rng().fill_bytes(&mut bytes);
     bytes
@@ -103,7 +100,7 @@ fn token(queue: &QueueId) -> [u8; 32] {
 }
 
 impl Peer {
-    async fn start(network: &NetworkName) -> Result<Self, BenchError> {
+    pub(super) async fn start(network: &NetworkName) -> Result<Self, BenchError> {
         let (sender, inputs) = mpsc::channel(1_024);
         let config = NetworkConfig {
             node_key: Secret::new(random()),
@@ -118,7 +115,10 @@ impl Peer {
 
     async fn next(&mut self) -> Result<NetworkInput, BenchError> {
         let next = tokio::time::timeout(Duration::from_secs(30), self.inputs.recv()).await;
-        next.ok().flatten().ok_or_else(|| BenchError("the host does not answer".to_owned()))
+        let next = next.ok().flatten();
+        let next = next.ok_or_else(|| BenchError("the host does not answer".to_owned()))?;
+        self.network.handled((&next).into());
+        Ok(next)
     }
 
     /// A new stream to the host, and its challenge.
@@ -148,7 +148,7 @@ impl Peer {
         }
     }
 
-    async fn answer(&mut self) -> Result<(LinkId, Answer), BenchError> {
+    pub(super) async fn answer(&mut self) -> Result<(LinkId, Answer), BenchError> {
         loop {
             if let NetworkInput::Frame { link, bytes } = self.next().await? {
                 match Frame::decode(&bytes) {
@@ -159,7 +159,25 @@ impl Peer {
         }
     }
 
-    async fn register(&mut self, link: &HostLink, queues: &[QueueId]) -> Result<(), BenchError> {
+    /// A stream on which a queue is open.
+    pub(super) async fn open(&mut self, link: &HostLink, queue: QueueId) -> Result<(), BenchError> {
+        let (at, _) = self.dial(link).await?;
+        let key = OpenKey::Token(token(&queue));
+        self.ask(at, Request::Open { queue, key });
+        match self.answer().await? {
+            (_, Answer::Opened { .. }) => {
+                self.senders.insert(at, queue);
+                Ok(())
+            }
+            other => Err(BenchError(format!("not opened: {other:?}"))),
+        }
+    }
+
+    pub(super) async fn register(
+        &mut self,
+        link: &HostLink,
+        queues: &[QueueId],
+    ) -> Result<(), BenchError> {
         let signer = Signer::random(&mut system_rng());
         let owner = OwnerKey(signer.verify_key().0);
         let (at, challenge) = self.dial(link).await?;
@@ -210,7 +228,7 @@ impl Peer {
         Ok(())
     }
 
-    fn send(
+    pub(super) fn send(
         &self,
         link: LinkId,
         queue: QueueId,

@@ -8,16 +8,19 @@
 //! | `idle` | a meter of bytes, and what the kernel counts of a process |
 //! | `store` | a store with very many rows: opened, emptied, written anew |
 //! | `deposit` | 64 senders at a real host, and a loop that shares flushes |
+//! | `flood` | one who waits for each receipt, alone and beside one who floods the host |
 //!
 //! Source: ARCHITECTURE, "node/src"; the medians of several runs go to the README.
 
 mod deposit;
+mod flood;
 mod idle;
 mod rivals;
 mod rows;
 mod store;
 
 pub use deposit::{Depositors, deposit_loop};
+pub use flood::{FloodFigures, flood};
 pub use idle::{Meter, Usage, bare};
 pub use rivals::{Rivals, Two, pipelined_loop, pipelined_stream};
 pub use store::{StoreFigures, store};

@@ -12,6 +12,7 @@ use futures::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader, ReadHalf, Wr
 use libp2p::{PeerId, Stream};
 use tokio::sync::{Notify, mpsc};
 
+use super::budget::Places;
 use godwit_protocol::limits::MAX_FRAME;
 use godwit_protocol::machine::{LinkId, NetworkInput};
 
@@ -78,7 +79,7 @@ impl LinkHandle {
 pub(super) async fn run(
     stream: Stream,
     link: LinkId,
-    mut task: LinkTask,
+    (mut task, places): (LinkTask, Arc<Places>),
     inputs: mpsc::Sender<NetworkInput>,
 ) {
     tracing::debug!("a stream has opened");
@@ -86,7 +87,7 @@ pub(super) async fn run(
     let kill = Arc::clone(&task.kill);
     tokio::select! {
         // The reasons do not matter to anybody: the link is over.
-        _ = read(reader, link, &inputs) => {}
+        _ = read(reader, link, (&inputs, &places)) => {}
         _ = write(&mut writer, &mut task) => {}
         () = kill.notified() => {}
     }
@@ -114,7 +115,7 @@ pub(super) async fn carry(mut task: LinkTask, other: LinkId, inputs: &mpsc::Send
 async fn read(
     reader: ReadHalf<Stream>,
     link: LinkId,
-    inputs: &mpsc::Sender<NetworkInput>,
+    (inputs, places): (&mpsc::Sender<NetworkInput>, &Places),
 ) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(GATHERED, reader);
     loop {
@@ -134,9 +135,10 @@ async fn read(
             Ok(bytes)
         });
         let bytes = frame.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        if inputs.send(NetworkInput::Frame { link, bytes }).await.is_err() {
-            return Ok(());
-        }
+        let place = places.take().await;
+        let Ok(slot) = inputs.reserve().await else { return Ok(()) };
+        place.keep();
+        slot.send(NetworkInput::Frame { link, bytes });
     }
 }
 

@@ -5,10 +5,11 @@
 //! machine ◄─ bounded channel ──────────────────────────── reader task ◄── stream
 //! ```
 //! One task owns the swarm; one task a link. Every queue is bounded: a link whose queue is full is
-//! closed and reported, a reader whose machine is busy stops reading.
+//! closed and reported, a reader whose machine is busy, or has enough frames of that peer, stops reading.
 //! Source: NETWORK-NOTES §1, §2, §7; PROTOCOL §8.
 
 pub(crate) mod bare;
+mod budget;
 mod checks;
 mod dht;
 mod enter;
@@ -37,6 +38,7 @@ use godwit_protocol::id::HostId;
 use godwit_protocol::identity::Network as NetworkName;
 use godwit_protocol::machine::{Address, LinkId, NetworkInput, NetworkOutput, Opener, StreamKind};
 
+use budget::Budgets;
 pub(crate) use enter::Entrance;
 use link::LinkHandle;
 use located::Located;
@@ -120,6 +122,27 @@ pub enum NetworkError {
     Io(String),
 }
 
+/// What a machine has taken, as far as the network wants to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// A frame of that link.
+    Frame(LinkId),
+    /// The news that that link has ended.
+    End(LinkId),
+    /// Something else.
+    Other,
+}
+
+impl From<&NetworkInput> for Handled {
+    fn from(input: &NetworkInput) -> Self {
+        match input {
+            NetworkInput::Frame { link, .. } => Self::Frame(*link),
+            NetworkInput::LinkDown { link } => Self::End(*link),
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Who is told what happens: streams that this node opened and accepted direct ones go to the
 /// endpoint, accepted mailbox ones to the host. Without one, its streams are not accepted.
 #[derive(Debug, Clone, Default)]
@@ -160,6 +183,7 @@ struct Shared {
     orders: mpsc::UnboundedSender<Order>,
     control: Control,
     links: Mutex<Links>,
+    budgets: Budgets,
     names: Names,
     located: Located,
     next_link: AtomicU64,
@@ -217,6 +241,7 @@ impl Network {
                 orders,
                 control,
                 links: Mutex::default(),
+                budgets: Budgets::default(),
                 names: Names::default(),
                 located: Located::default(),
                 next_link: AtomicU64::new(1),
@@ -442,12 +467,13 @@ impl Network {
         let Some(inputs) = self.shared.sinks.of(kind, opener).cloned() else { return };
         let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
         let (handle, task) = LinkHandle::new(Some(id));
+        let places = self.shared.budgets.enter(link, id);
         self.open_links().open.insert(link, handle);
         let network = self.clone();
         self.shared.runtime.spawn(async move {
             let up = NetworkInput::LinkUp { link, peer, kind, opener, address };
             if inputs.send(up).await.is_ok() {
-                link::run(stream, link, task, inputs).await;
+                link::run(stream, link, (task, places), inputs).await;
             }
             network.forget(link, id, opener);
         });
@@ -501,6 +527,31 @@ impl Network {
                     links.open.values().filter(|it| it.leads_to(&peer)).for_each(LinkHandle::kill);
                 }
             }
+        }
+    }
+
+    /// A machine has taken an input: a frame's place is free for the next one of its peer.
+    pub fn handled(&self, input: Handled) {
+        match input {
+            Handled::Frame(link) => {
+                if let Some(places) = self.shared.budgets.of(link) {
+                    places.free();
+                }
+            }
+            Handled::End(link) => self.shared.budgets.ended(link),
+            Handled::Other => {}
+        }
+    }
+
+    /// The same of a request that was refused: its place stays taken for a moment, so that whoever
+    /// asks on and on for what it is refused costs little.
+    pub fn refused(&self, input: Handled) {
+        let Handled::Frame(link) = input else { return self.handled(input) };
+        if let Some(places) = self.shared.budgets.of(link) {
+            self.shared.runtime.spawn(async move {
+                tokio::time::sleep(budget::REFUSED).await;
+                places.free();
+            });
         }
     }
 

@@ -39,7 +39,9 @@ impl Node {
     async fn next(&mut self) -> NetworkInput {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(30), self.inputs.recv()).await;
-            match next.unwrap().unwrap() {
+            let input = next.unwrap().unwrap();
+            self.network.handled((&input).into());
+            match input {
                 NetworkInput::Dht { .. } => {}
                 input => return input,
             }

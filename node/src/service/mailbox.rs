@@ -17,7 +17,7 @@ use super::drive::{self, Driven, Feed};
 use super::messenger::Busy;
 use crate::clock::{Clock, system_rng};
 use crate::error::Error;
-use crate::network::Network;
+use crate::network::{Handled, Network};
 
 /// The sending side of the loop.
 pub struct Mailbox {
@@ -91,7 +91,18 @@ impl Driven for Work {
         (now, rng, rows): (Time, &mut dyn CryptoRng, &mut dyn Rows),
         out: &mut Vec<Output<HostEffect>>,
     ) -> Result<(), RowsError> {
-        self.machine.handle(input, now, rng, rows, out)
+        let network = match &input {
+            HostInput::Network(input) => Handled::from(input),
+            _ => Handled::Other,
+        };
+        let before = self.machine.refusals();
+        self.machine.handle(input, now, rng, rows, out)?;
+        if self.machine.refusals() == before {
+            self.network.handled(network);
+        } else {
+            self.network.refused(network);
+        }
+        Ok(())
     }
 
     fn end_batch(

@@ -19,7 +19,7 @@ use super::answers::Answers;
 use super::drive::{self, Driven, Feed};
 use crate::clock::{Clock, system_rng};
 use crate::error::Error;
-use crate::network::Network;
+use crate::network::{Handled, Network};
 
 /// No place is free, or the node is ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,13 @@ impl Driven for Work {
         (now, rng, rows): (Time, &mut dyn CryptoRng, &mut dyn Rows),
         out: &mut Vec<Output<Effect>>,
     ) -> Result<(), RowsError> {
-        self.machine.handle(input, now, rng, rows, out)
+        let network = match &input {
+            Input::Network(input) => Handled::from(input),
+            _ => Handled::Other,
+        };
+        self.machine.handle(input, now, rng, rows, out)?;
+        self.network.handled(network);
+        Ok(())
     }
 
     fn end_batch(

@@ -53,6 +53,7 @@ pub struct HostMachine {
     pub(super) to_push: BTreeSet<OwnerKey>,
     pub(super) clock: ClockWatch,
     pub(super) puts: Puts,
+    refusals: u64,
     pub(super) space_low: bool,
     swept: Millis,
     pub(super) idle_swept: Option<Millis>,
@@ -64,6 +65,8 @@ pub(super) struct Hx<'a> {
     pub(super) rng: &'a mut dyn CryptoRng,
     pub(super) rows: &'a mut dyn Rows,
     pub(super) out: &'a mut Vec<Output<HostEffect>>,
+    /// Whether a request was refused.
+    pub(super) refused: bool,
 }
 
 impl Hx<'_> {
@@ -89,6 +92,7 @@ impl Hx<'_> {
 
     /// Refuses a request.
     pub(super) fn refuse(&mut self, (link, id): (LinkId, u32), why: Refused) {
+        self.refused = true;
         self.send_now(link, &Frame::Answer(id, Answer::Refused(why)));
     }
 }
@@ -132,6 +136,7 @@ impl HostMachine {
             links: BTreeMap::new(),
             accepted: Vec::new(),
             to_push: BTreeSet::new(),
+            refusals: 0,
             space_low: false,
             swept: now.since_start,
             idle_swept: None,
@@ -152,7 +157,20 @@ impl HostMachine {
     ) -> Result<(), RowsError> {
         self.clock.look(now);
         let now = self.clock.time(now);
-        let hx = &mut Hx { now, rng, rows, out };
+        let hx = &mut Hx { now, rng, rows, out, refused: false };
+        let handled = self.take(hx, input);
+        self.refusals = self.refusals.saturating_add(u64::from(hx.refused));
+        handled
+    }
+
+    /// Requests that were refused since the machine was opened: a driver lets whoever is refused wait
+    /// a little before it is heard again.
+    #[must_use]
+    pub const fn refusals(&self) -> u64 {
+        self.refusals
+    }
+
+    fn take(&mut self, hx: &mut Hx<'_>, input: HostInput) -> Result<(), RowsError> {
         match input {
             HostInput::Network(NetworkInput::LinkUp { link, peer, .. }) => {
                 self.link_up(hx, link, peer);
@@ -196,7 +214,7 @@ impl HostMachine {
     ) -> Result<(), RowsError> {
         self.clock.look(now);
         let now = self.clock.time(now);
-        let hx = &mut Hx { now, rng, rows, out };
+        let hx = &mut Hx { now, rng, rows, out, refused: false };
         if now.since_start.saturating_sub(self.swept) >= SWEEP_EVERY {
             self.swept = now.since_start;
             self.sweep(hx)?;

@@ -41,6 +41,8 @@ enum Case {
     Pipelined,
     /// Deposits a second of 64 senders at one host, durable before the receipt
     Deposit,
+    /// What a sender waits for a receipt while another one floods the host
+    Flood,
     /// What a minute costs in which nothing happens, and one in which nobody answers
     Idle,
     /// Opening a store with a million rows, and writing it anew when most are deleted (5 GiB of disk)
@@ -79,13 +81,14 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
     if let Some(address) = &args.bare {
         return Ok(godwit_node::bench::bare(address).await?);
     }
-    let all = [Case::Latency, Case::Pipelined, Case::Deposit, Case::Idle, Case::Store];
+    let all = [Case::Latency, Case::Pipelined, Case::Deposit, Case::Flood, Case::Idle, Case::Store];
     let cases = if args.cases.is_empty() { &all[..] } else { &args.cases };
     for case in cases {
         let figures = match case {
             Case::Latency => latency(if args.quick { 50 } else { 500 }).await?,
             Case::Pipelined => pipelined(if args.quick { 2_500 } else { 10_000 }).await?,
             Case::Deposit => deposit(if args.quick { 50 } else { 300 }).await?,
+            Case::Flood => flood(if args.quick { 200 } else { 2_000 }).await?,
             Case::Idle => idle::measure(args.quick)?,
             Case::Store => store(if args.quick { 20_000 } else { 1_000_000 })?,
         };
@@ -301,6 +304,45 @@ async fn pipelined(count: usize) -> Result<Vec<Figure>, Failure> {
     Ok(vec![
         figure("the engine's loop, both ends", engine, Some(PIPELINED_AIM.min(engine / 2.0))),
         figure("a raw stream", stream, None),
+    ])
+}
+
+/// How many times as long a sender may wait beside a flood.
+const FLOOD_AIM: f64 = 2.0;
+
+async fn flood(rounds: usize) -> Result<Vec<Figure>, Failure> {
+    let folder = Folder::make()?;
+    let mut hana = Actor::new(&folder.0, "hana", &["init", "--host"])?;
+    hana.start()?;
+    let invite = hana.field(&["host", "invite", "--uses", "4"], "link")?;
+    let figures = godwit_node::bench::flood(&Value::String(invite), rounds).await?;
+    let parts = |all: &[Duration]| {
+        let mut all: Vec<f64> = all.iter().copied().map(millis).collect();
+        all.sort_by(f64::total_cmp);
+        let at = |part: usize| all.get(all.len().saturating_mul(part) / 100).copied();
+        (at(50).unwrap_or_default(), at(99).unwrap_or_default())
+    };
+    let ((half, most), (quiet_half, quiet_most)) = (parts(&figures.flooded), parts(&figures.quiet));
+    let figure = |beside, value, rival, aim| Figure {
+        case: "flood",
+        value,
+        unit: "ms",
+        beside,
+        rival,
+        aim,
+        less: true,
+    };
+    let answers = f64::from(u32::try_from(figures.answers).unwrap_or(u32::MAX));
+    let waited: Duration = figures.flooded.iter().sum();
+    let flooder = answers / waited.as_secs_f64().max(1e-9);
+    let calm = rate(rounds, waited);
+    Ok(vec![
+        figure("half of them, alone", half, quiet_half, None),
+        figure("99 of 100, alone", most, quiet_most, Some(FLOOD_AIM * quiet_most)),
+        Figure {
+            unit: "answers/s",
+            ..figure("the calm sender's, beside the flooder", flooder, calm, None)
+        },
     ])
 }
 
