@@ -17,6 +17,8 @@ use crate::wire::frame::OwnerRole;
 
 /// How often idle owners and old tokens are looked for.
 const IDLE_EVERY: Millis = Millis::from_hours(1);
+/// How often it is written that a connected owner is seen.
+const SEEN_EVERY: Millis = Millis::from_days(1);
 
 impl HostMachine {
     pub(super) fn sweep(&mut self, hx: &mut Hx<'_>) -> Result<(), RowsError> {
@@ -67,15 +69,25 @@ impl HostMachine {
     fn sweep_idle(&mut self, hx: &mut Hx<'_>) -> Result<(), RowsError> {
         let connected =
             |owner: &OwnerKey| self.links.values().any(|link| link.proved.contains(owner));
-        let (mut idle, mut published) = (Vec::new(), Vec::new());
+        let (mut idle, mut here, mut published) = (Vec::new(), Vec::new(), Vec::new());
         for role in [OwnerRole::Private, OwnerRole::Public] {
             for (_, row) in load_all::<OwnerRow>(hx.rows, &trees(role).owners, &[])? {
-                let silent = hx.now.wall.since(row.last_seen.start()) >= IDLE_MAILBOX;
-                if silent && !connected(&row.owner) {
+                let silent = hx.now.wall.since(row.last_seen.start());
+                if connected(&row.owner) {
+                    here.extend((silent >= SEEN_EVERY).then_some(row.owner));
+                } else if silent >= IDLE_MAILBOX {
                     idle.push(row.owner);
-                } else if role == OwnerRole::Public {
+                    continue;
+                }
+                if role == OwnerRole::Public {
                     published.push((row.owner, row.account));
                 }
+            }
+        }
+        // Who stays connected for months is seen all the while, and not gone when its line drops.
+        for owner in here {
+            if let Some(row) = self.ledger.owner_mut(hx.rows, owner)? {
+                row.last_seen = hx.now.wall.hours();
             }
         }
         for owner in idle {

@@ -485,6 +485,22 @@ fn what_is_over_is_swept_but_not_on_the_word_of_a_clock_that_jumped() {
 }
 
 #[test]
+fn who_was_connected_for_months_has_a_mailbox_when_its_line_drops() {
+    let mut bench = Bench::new(Admission::Open);
+    let (link, owner) = bench.owner(2, OwnerRole::Private);
+    let day = |bench: &mut Bench| {
+        bench.at += 86_400_000;
+        bench.batch(Vec::new());
+    };
+    (0..100).for_each(|_| day(&mut bench));
+    bench.batch(vec![HostInput::Network(NetworkInput::LinkDown { link })]);
+    (0..59).for_each(|_| day(&mut bench));
+    assert_eq!(bench.status().owners, 1);
+    (0..3).for_each(|_| day(&mut bench));
+    assert_eq!(bench.status().owners, 0, "{owner:?} has given no sign for 60 days");
+}
+
+#[test]
 fn a_host_keeps_the_highest_fence_that_its_owner_signed_and_shows_it() {
     let mut bench = Bench::new(Admission::Open);
     let (link, key) = bench.owner(2, OwnerRole::Private);
