@@ -1,5 +1,7 @@
 //! A home's store: opened for a node, or looked at, mended and written anew while none runs.
 
+use std::time::Duration;
+
 use godwit_protocol::rows::home::{HOME, RESTORED};
 use godwit_protocol::rows::{self, Rows as _, Table};
 use godwit_store::{
@@ -13,9 +15,23 @@ use crate::home::OpenHome;
 /// The hint for the cache of a host's store, in bytes: up to ten times as much is used.
 const HOST_CACHE_BYTES: u64 = 16 << 20;
 
-/// Opens the store of a home, or makes it.
+/// How much later a node may be ready because its store is written anew.
+const TIDY_TIME: Duration = Duration::from_secs(8);
+
+/// Opens the store of a home, or makes it. One that is mostly space of deleted rows is written anew first.
 pub(crate) fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Error> {
-    let place = Place::Disk(disk(home, config));
+    let disk = disk(home, config);
+    match godwit_store::tidy(&disk, &all_tables(), TIDY_TIME) {
+        Ok(Some(done)) => tracing::info!(
+            before = done.bytes_before,
+            after = done.bytes_after,
+            "the store was written anew: most of it was space of deleted rows"
+        ),
+        Ok(None) => {}
+        // Whether the store opens is said below.
+        Err(error) => tracing::info!(%error, "the store was not written anew"),
+    }
+    let place = Place::Disk(disk);
     Store::open(Options { place, tables: all_tables() }).map_err(refused)
 }
 

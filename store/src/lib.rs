@@ -32,7 +32,7 @@ pub use engine::{EngineError, Kind};
 pub use open::{Disk, OpenError, Options, Place, Stats, Store};
 pub use reader::Reader;
 pub use upkeep::{
-    CheckReport, DamagedRow, DamagedTable, Note, Rewritten, Saved, check, repair, rewrite,
+    CheckReport, DamagedRow, DamagedTable, Note, Rewritten, Saved, check, repair, rewrite, tidy,
 };
 pub use vault::{DataKey, VaultError};
 pub use view::{Mark, View};

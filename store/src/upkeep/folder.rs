@@ -105,6 +105,13 @@ impl Generation {
         sync_names(&self.store)
     }
 
+    /// The bytes of its files.
+    pub(crate) fn bytes(&self) -> io::Result<u64> {
+        let all = names(&self.path())?.into_iter();
+        let own = all.filter(|name| self.number > 0 || is_sleds(name));
+        own.map(|name| bytes(&self.path().join(name))).sum()
+    }
+
     /// Where they are being made; whatever is left there of an earlier time goes.
     pub(crate) fn begin(&self) -> io::Result<PathBuf> {
         let path = self.path().with_extension(UNFINISHED);
@@ -173,6 +180,14 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
     Ok(names)
+}
+
+fn bytes(path: &Path) -> io::Result<u64> {
+    let it = fs::symlink_metadata(path)?;
+    if it.is_dir() {
+        return names(path)?.into_iter().map(|name| bytes(&path.join(name))).sum();
+    }
+    Ok(it.len())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

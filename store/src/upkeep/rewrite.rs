@@ -56,7 +56,7 @@ pub fn rewrite(
     let new = old.next(to.unwrap_or(old.kind));
     let mut copy = Copy::into(disk, &new, &names)?;
     for table in &names {
-        copy.all(&*source, table)?;
+        copy.all(&*source, table, || false)?;
     }
     let (rows, bytes_after) = copy.finish(&new)?;
     drop(source);
@@ -86,12 +86,20 @@ impl Copy {
         Ok(Self { target, batch: Batch::default(), bytes: 0, rows: 0 })
     }
 
-    /// Every row of a table.
-    fn all(&mut self, source: &dyn Engine, table: &'static str) -> Result<(), EngineError> {
+    /// Every row of a table; `false` if it had to stop before.
+    pub(crate) fn all(
+        &mut self,
+        source: &dyn Engine,
+        table: &'static str,
+        stop: impl Fn() -> bool,
+    ) -> Result<bool, EngineError> {
         let mut from = Vec::new();
         loop {
             let page = source.scan(table, &from, &[], PAGE, Direction::Forward)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(true) };
+            if stop() {
+                return Ok(false);
+            }
             from = [last.as_slice(), &[0]].concat();
             for row in page {
                 self.put(table, row)?;
