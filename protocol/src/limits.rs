@@ -190,6 +190,16 @@ limits! {
     MAX_FENCE_AHEAD: u64 = 1 << 32, "fences";
     /// Contents that go once more to an older copy of a home (PROTOCOL §4, the fence).
     MAX_REFILL: usize = 1_000, "messages";
+    /// How long the queue of a pair keeps its number at least (PROTOCOL §7).
+    QUEUE_LIFE: Millis = Millis::from_days(28), "ms";
+    /// How much longer it may, drawn each time (PROTOCOL §7).
+    QUEUE_JITTER: Millis = Millis::from_days(7), "ms";
+    /// Numbers above the known one that a sender tries at a host (PROTOCOL §7).
+    MAX_QUEUE_TRIES: u32 = 8, "queues";
+    /// How often it tries them at one host (PROTOCOL §7).
+    QUEUES_TRIED_AGAIN: Millis = Millis::from_days(1), "ms";
+    /// How far above the known number an announced one may lie (PROTOCOL §7).
+    MAX_QUEUE_RAISE: u32 = 64, "queues";
     /// Queue roots kept of a device pair (PROTOCOL §7).
     MAX_QUEUE_ROOTS: usize = 3, "roots";
 

@@ -385,6 +385,12 @@ fn mail_moves_to_other_hosts_while_it_flows_and_a_host_is_left_at_once() {
     // At once: what lies there is fetched before it is erased.
     let shown = bob.ok(&["mailbox", "drop", &peer(&hosts[1]), "--now", "--json"]).json();
     assert_eq!(shown["hosts"], serde_json::json!([]));
+    let left = shown["left"].as_array().unwrap();
+    let of = |host: &Node| left.iter().find(|it| it["peer_id"] == peer(host)).unwrap();
+    for host in &hosts[..2] {
+        assert!(of(host)["erased_at"].is_string(), "{shown}");
+        assert_eq!(of(host)["receipts"].as_array().unwrap().len(), 2, "{shown}");
+    }
     let owners = hosts[1].ok(&["host", "list", "--json"]);
     assert_eq!(owners.stdout, "", "{owners:?}");
     alice.ok(&["send", "bob", "by no host", "--wait", "delivered", "--timeout", "60s"]);

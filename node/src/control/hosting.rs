@@ -6,7 +6,7 @@ use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use godwit_protocol::endpoint::{Code, Command, HostChoice, Refusal, Reply};
+use godwit_protocol::endpoint::{Code, Command, HostChoice, HostView, Refusal, Reply, query};
 use godwit_protocol::id::{HostId, OwnerKey};
 use godwit_protocol::identity::{HostLink, peer_id_from_text};
 use godwit_protocol::mailbox::host::{Admission, HostCommand, HostReply};
@@ -22,7 +22,7 @@ const MAX_INVITE: Millis = Millis::from_days(365);
 
 pub(super) async fn hosts(Running(api): Running) -> Answer {
     match ask(&api, Command::Status).await? {
-        Reply::Status(status) => Ok(Json(shapes::hosts(&status.hosts, status.k))),
+        Reply::Status(status) => listed(&api, &status.hosts, status.k),
         _ => other(),
     }
 }
@@ -43,7 +43,7 @@ pub(super) async fn use_hosts(Running(api): Running, Json(value): Json<Value>) -
             None => choices.push(choice),
         }
     }
-    listed(ask(&api, Command::UseHosts { hosts: choices, k }).await?)
+    changed(&api, ask(&api, Command::UseHosts { hosts: choices, k }).await?)
 }
 
 fn choice(api: &Api, text: &str) -> Result<HostChoice, Failure> {
@@ -79,14 +79,19 @@ pub(super) fn peer_id(text: &str) -> Result<HostId, Failure> {
 pub(super) async fn drop_host(Running(api): Running, Json(value): Json<Value>) -> Answer {
     let Peer { peer, now } = body(value)?;
     let host = peer_id(&peer)?;
-    listed(ask(&api, Command::DropHost { host, now }).await?)
+    changed(&api, ask(&api, Command::DropHost { host, now }).await?)
 }
 
-fn listed(reply: Reply) -> Answer {
+fn changed(api: &Api, reply: Reply) -> Answer {
     match reply {
-        Reply::Hosts(hosts, k) => Ok(Json(shapes::hosts(&hosts, k))),
+        Reply::Hosts(hosts, k) => listed(api, &hosts, k),
         _ => other(),
     }
+}
+
+fn listed(api: &Api, hosts: &[HostView], k: u8) -> Answer {
+    let left = query::left_hosts(&api.reader)?;
+    Ok(Json(shapes::hosts(hosts, &left, k)))
 }
 
 pub(super) async fn invite_contact(Running(api): Running) -> Answer {

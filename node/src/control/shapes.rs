@@ -1,11 +1,14 @@
 //! The JSON of what is shown: the field names of CLI.md.
 
+use data_encoding::HEXLOWER;
 use godwit_protocol::endpoint::query::DeviceView;
 use godwit_protocol::endpoint::{
     Change, ContactView, EndpointStatus, HostView, MessageView, Refusal, SentMessage, Why,
 };
+use godwit_protocol::id::HostId;
 use godwit_protocol::identity::{account_text, peer_id_text};
 use godwit_protocol::mailbox::host::OwnerView;
+use godwit_protocol::rows::evidence::{ErasedWord, LeftRow};
 use godwit_protocol::time::UnixMillis;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -103,8 +106,32 @@ pub(super) fn why(why: &Why) -> Value {
     })
 }
 
-pub(super) fn hosts(hosts: &[HostView], k: u8) -> Value {
-    json!({"hosts": hosts.iter().map(host).collect::<Vec<_>>(), "k": k})
+pub(super) fn hosts(hosts: &[HostView], left: &[(HostId, LeftRow)], k: u8) -> Value {
+    let here = |id: &HostId| hosts.iter().any(|view| view.host == *id);
+    let left = left.iter().filter(|(id, _)| !here(id));
+    json!({
+        "hosts": hosts.iter().map(host).collect::<Vec<_>>(),
+        "k": k,
+        "left": left.map(|(id, row)| left_host(id, row)).collect::<Vec<_>>(),
+    })
+}
+
+/// A host that was left: `erased_at` if it has signed that nothing is left there, by both keys.
+fn left_host(id: &HostId, row: &LeftRow) -> Value {
+    let signed = row.erased.iter().map(|word| word.hour).max().filter(|_| row.erased.len() >= 2);
+    let receipt = |word: &ErasedWord| {
+        json!({
+            "owner": word.owner.to_string(),
+            "at": instant(word.hour.start()),
+            "signature": HEXLOWER.encode(&word.signature.0),
+        })
+    };
+    json!({
+        "peer_id": peer_id_text(id),
+        "left_at": instant(row.at),
+        "erased_at": signed.map(|hour| instant(hour.start())),
+        "receipts": row.erased.iter().map(receipt).collect::<Vec<_>>(),
+    })
 }
 
 pub(super) fn host(view: &HostView) -> Value {

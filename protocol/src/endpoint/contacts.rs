@@ -261,6 +261,7 @@ impl Endpoint {
         let mut under_way = Vec::new();
         for device in devices.into_iter().chain([Self::waiting_room(account)]) {
             self.sessions.forget(cx.rows, device)?;
+            self.end_numbers(cx, device)?;
             self.owners.remove(&device);
             self.peer_manifests.remove(&device);
             self.timers.remove(&device);

@@ -65,6 +65,11 @@ impl Endpoint {
         bundle: &Bundle,
     ) -> Result<(), RowsError> {
         self.record_came(cx, account, record)?;
+        let device = bundle.device_id();
+        if link.and_then(|link| self.links.get(&link)).is_some_and(|it| it.device == Some(device)) {
+            // Its own word for which home is the one of today.
+            self.lost_eras.remove(&device);
+        }
         if self.contacts.get(&account).is_none_or(|contact| !contact.devices.is_empty()) {
             return self.bundle_came(cx, account, bundle);
         }
@@ -389,7 +394,7 @@ impl Endpoint {
         self.tell_where(cx, to)
     }
 
-    fn tell_where(
+    pub(super) fn tell_where(
         &mut self,
         cx: &mut Cx<'_>,
         (account, device): (AccountId, DeviceId),
@@ -398,7 +403,7 @@ impl Endpoint {
             manifest: self.manifest(cx).to_bytes(),
             peer: self.me.host,
             addresses: self.addresses.clone(),
-            queues: Vec::new(),
+            queues: self.own_numbers(cx, device)?,
         };
         self.drop_lines(cx, device, Kind::REACHABILITY)?;
         let contact = self.contacts.get_mut(&account);
@@ -469,8 +474,10 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         self.queues_changed = true;
         let pair = self.sessions.pair(rows, device)?;
+        let numbers = &self.numbers;
         let roots = pair.receiving_roots().iter();
-        self.queues.learn(device, roots.map(|root| root.roots.receiving.queue_id(0)).collect());
+        let queues = roots.flat_map(|root| numbers.receiving(device, root)).map(|(_, queue)| queue);
+        self.queues.learn(device, queues.collect());
         Ok(())
     }
 }

@@ -27,12 +27,13 @@ pub(super) enum Asked {
     Card(AccountId),
     Deposit(DeviceId, u64),
     HostDeposit(Deposited),
-    Open(QueueId),
+    /// A queue, and whose it is if it is that of a pair.
+    Open(QueueId, Option<DeviceId>),
     Admit(HostId, OwnerRole),
     Register(HostId, Vec<QueueId>),
     Fetch(HostId, OwnerRole),
-    /// Whether it is the last of an own host's two keys.
-    Erase(HostId, bool),
+    /// Which of an own host's two keys, and whether it is the last.
+    Erase(HostId, OwnerKey, bool),
     /// Whatever the answer is, nothing follows from it.
     Nothing,
 }
@@ -208,7 +209,7 @@ impl Endpoint {
                 self.useful(link);
                 self.arrived(cx, device, number)
             }
-            (asked @ (Asked::Open(_) | Asked::HostDeposit(_)), answer) => {
+            (asked @ (Asked::Open(..) | Asked::HostDeposit(_)), answer) => {
                 self.useful(link);
                 self.deposit_answered(cx, link, asked, answer)
             }
@@ -223,6 +224,9 @@ impl Endpoint {
                 self.host_answered(cx, link, asked, &answer)
             }
             (Asked::Deposit(device, number), Answer::Refused(Refused::NotFound)) => {
+                if self.moved_queue(cx, link, (device, number)) {
+                    return Ok(());
+                }
                 self.knows_our_queue(cx, device, false)?;
                 self.refused_line(cx, (device, number), None, Reason::AwaitingAcceptance)
             }

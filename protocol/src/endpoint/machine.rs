@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::dials::{Dial, Near, Pace};
 use super::discovery::{Discovery, OwnRecords};
-use super::hosts::{Arrival, Queues, StampFor, Words};
+use super::hosts::{Arrival, Numbers, Queues, StampFor, Words};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
 use crate::clock::ClockWatch;
@@ -73,14 +73,20 @@ pub struct Endpoint {
     pub(super) near: Near,
     pub(super) hosts: BTreeMap<HostId, OwnHostRow>,
     pub(super) host_states: BTreeMap<HostId, HostState>,
+    /// The era of a device's bundle when its home was found to have lost us, and when that was.
+    pub(super) lost_eras: BTreeMap<DeviceId, ([u8; 16], UnixMillis)>,
     /// Whether hosts kept their word.
     pub(super) words: Words,
+    /// Under which numbers queues are known.
+    pub(super) numbers: Numbers,
     /// Own hosts that are left without waiting for contacts.
     pub(super) leaving_now: BTreeSet<HostId>,
     pub(super) queues_changed: bool,
     pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
     pub(super) arrival: Arrival,
     pub(super) fence: FenceRow,
+    /// The newest fence that each own host was shown apart from mail.
+    pub(super) fences_shown: BTreeMap<HostId, u64>,
     pub(super) space_low: bool,
     /// Encryptions since the fence last grew.
     pub(super) encrypted: u32,
@@ -172,12 +178,15 @@ impl Endpoint {
             near: Near::new(),
             hosts: BTreeMap::new(),
             host_states: BTreeMap::new(),
+            lost_eras: BTreeMap::new(),
             words: Words::default(),
+            numbers: Numbers::default(),
             leaving_now: BTreeSet::new(),
             queues_changed: true,
             acks: BTreeMap::new(),
             arrival: Arrival::Pushed,
             fence: FenceRow::default(),
+            fences_shown: BTreeMap::new(),
             space_low: false,
             encrypted: 0,
             gaps: BTreeSet::new(),
@@ -218,9 +227,12 @@ impl Endpoint {
                 endpoint.contacts.insert(account, row);
             }
         }
-        let devices: Vec<DeviceId> = endpoint.owners.keys().copied().collect();
-        for device in devices {
+        endpoint.open_numbers(cx)?;
+        let devices: Vec<(DeviceId, AccountId)> =
+            endpoint.owners.iter().map(|(device, account)| (*device, *account)).collect();
+        for (device, account) in devices {
             endpoint.learn_queues(cx.rows, device)?;
+            endpoint.follow_root(cx, (account, device))?;
         }
         for (key, row) in load_all::<OutboxRow>(cx.rows, &OUTBOX, &[])? {
             if let Some((device, number)) = parse_line_key(&key) {

@@ -8,7 +8,7 @@ use crate::id::{AccountId, DeviceId, HostId, MessageId};
 use crate::identity::{Chain, safety_number};
 use crate::limits::MAX_SCAN;
 use crate::rows::contact::{CONTACTS, ContactRow, DeviceRow};
-use crate::rows::evidence::{BROKEN, BrokenRow};
+use crate::rows::evidence::{BROKEN, BrokenRow, LEFT, LeftRow};
 use crate::rows::home::{CHANGES, ChangesRow};
 use crate::rows::message::{MESSAGES, MessageKey, MessageRow, TIMELINE};
 use crate::rows::typed::{load, load_all, parse};
@@ -292,6 +292,15 @@ pub fn broken_words(
     let prefix = host.map(|host| host.as_bytes().to_vec()).unwrap_or_default();
     let all = load_all::<BrokenRow>(rows, &BROKEN, &prefix)?;
     Ok(all.into_iter().map(|(_, row)| row).collect())
+}
+
+/// The hosts that were left in the last 35 d, and their words for what they have erased.
+///
+/// # Errors
+/// As [`contacts`].
+pub fn left_hosts(rows: &dyn ReadRows) -> Result<Vec<(HostId, LeftRow)>, RowsError> {
+    let all = load_all::<LeftRow>(rows, &LEFT, &[])?;
+    Ok(all.into_iter().filter_map(|(key, row)| Some((HostId::from_slice(&key)?, row))).collect())
 }
 
 /// The number of the last change that is kept.

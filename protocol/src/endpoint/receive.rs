@@ -83,7 +83,7 @@ impl Endpoint {
         }
         let taken = match Envelope::from_bytes(bytes) {
             Ok(envelope) if envelope.queue() == QueueId::ZERO => self.sealed(cx, &envelope)?,
-            Ok(envelope) => self.in_queue(cx, &envelope)?,
+            Ok(envelope) => self.in_queue_of_today(cx, &envelope)?,
             Err(_) => Taken::Foreign,
         };
         match taken {
@@ -100,12 +100,20 @@ impl Endpoint {
         Ok(())
     }
 
-    /// An envelope of a pairwise queue.
-    pub(super) fn in_queue(
+    /// An envelope of a pairwise queue, also of one that this home has forgotten.
+    pub(super) fn in_queue_of_today(
         &mut self,
         cx: &mut Cx<'_>,
         envelope: &Envelope,
     ) -> Result<Taken, RowsError> {
+        match self.in_queue(cx, envelope)? {
+            Taken::Unknown if self.raised_before(cx, envelope)? => self.in_queue(cx, envelope),
+            taken => Ok(taken),
+        }
+    }
+
+    /// An envelope of a pairwise queue that is known.
+    fn in_queue(&mut self, cx: &mut Cx<'_>, envelope: &Envelope) -> Result<Taken, RowsError> {
         let Some(device) = self.queues.device(&envelope.queue()) else {
             return Ok(Taken::Unknown);
         };
@@ -162,6 +170,7 @@ impl Endpoint {
             return Ok(());
         }
         if opened.first_heard || opened.new_session {
+            self.follow_root(cx, (account, device))?;
             self.to_pump.insert(device);
         }
         self.offer_kem(cx, (account, device))?;
@@ -256,6 +265,7 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         let Ok(reachability) = Reachability::from_bytes(&content.body) else { return Ok(()) };
         self.heard_yes(cx, account)?;
+        self.told_numbers(cx, (account, device), &reachability)?;
         if let Some(contact) = self.contacts.get_mut(&account)
             && let Some(row) = contact.devices.iter_mut().find(|row| row.device == device)
         {

@@ -10,6 +10,7 @@ use core::fmt;
 use super::bucket::Bucket;
 use crate::crypto::hash;
 use crate::id::{EnvelopeId, QueueId};
+use crate::session::QueueRoot;
 use crate::time::UnixHours;
 use crate::wire::Reader;
 
@@ -57,6 +58,13 @@ impl Envelope {
         Bucket::exact(bytes.len()).ok_or(EnvelopeError::Size(bytes.len()))?;
         let hash = hash(&[&bytes]);
         Ok(Self { queue, made, expires, revoke, bytes, hash })
+    }
+
+    /// The same for another queue of the same root: its bytes do not name the queue, its mark does.
+    #[must_use]
+    pub fn moved(&self, root: &QueueRoot, generation: u32, queue: QueueId) -> Self {
+        let made = root.made(generation, &queue, self.expires, &self.hash);
+        Self { queue, made, ..self.clone() }
     }
 
     /// Reads an envelope.

@@ -113,7 +113,7 @@ pub struct DeviceRow {
     pub peer: Option<HostId>,
     /// Where its node can be reached.
     pub addresses: Vec<Address>,
-    /// `n` of the queue that we deposit into.
+    /// `n` of the queue that we deposit into, as the device told it of the present root.
     pub queue_n: u32,
     /// When it was last heard.
     pub heard_at: Option<UnixMillis>,

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{DataClass, KeyPart, Scope, Table};
 use crate::content::Evidence;
-use crate::id::{AccountId, DeviceId, EnvelopeId, HostId};
-use crate::time::UnixMillis;
+use crate::crypto::SignatureBytes;
+use crate::id::{AccountId, DeviceId, EnvelopeId, HostId, OwnerKey};
+use crate::time::{UnixHours, UnixMillis};
 
 /// (line of the outbox, host) → [`Evidence`]: its receipt for the envelope that it has.
 pub static PROOFS: Table = Table {
@@ -44,13 +45,13 @@ pub static BROKEN: Table = Table {
     subject: "the contact of that message and the host's operator",
 };
 
-/// host → [`UnixMillis`]: when it was left, and what it had was erased.
+/// host → [`LeftRow`].
 pub static LEFT: Table = Table {
     name: "left_hosts",
     key: &[KeyPart::shown("host", HostId::LENGTH)],
     scope: Scope::Home,
     class: DataClass::Operations,
-    purpose: "not to say of a host that it kept back what it was told to erase",
+    purpose: "to show that a host has erased what it had; not to say of it that it kept that back",
     ttl: "35 d after it was left",
     subject: "the person",
 };
@@ -68,6 +69,27 @@ pub struct BrokenRow {
     pub at: UnixMillis,
     /// Used again by its person since: shown, and held against it no longer.
     pub forgiven: bool,
+}
+
+/// A host that was left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftRow {
+    /// When.
+    pub at: UnixMillis,
+    /// Its word for each of the two owner keys that everything under it is gone; none of a host that
+    /// could not be asked.
+    pub erased: Vec<ErasedWord>,
+}
+
+/// A host's word that an owner is gone, as [`crate::mailbox::check_erasure`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedWord {
+    /// The owner.
+    pub owner: OwnerKey,
+    /// When, rounded down to the hour.
+    pub hour: UnixHours,
+    /// By the host's node key.
+    pub signature: SignatureBytes,
 }
 
 /// The key of a line's proof.

@@ -114,6 +114,7 @@ pub fn tables() -> Vec<&'static Table> {
         &session::SKIPPED,
         &session::HEADER_KEYS,
         &session::PAIRS,
+        &session::QUEUE_NUMBERS,
     ]
 }
 

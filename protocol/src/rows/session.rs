@@ -55,6 +55,20 @@ pub static HEADER_KEYS: Table = Table {
     subject: "the contact",
 };
 
+/// (device, session that brought the root) → [`QueueNumberRow`].
+pub static QUEUE_NUMBERS: Table = Table {
+    name: "queue_numbers",
+    key: &[
+        KeyPart::shown("device", DeviceId::LENGTH),
+        KeyPart::shown("session", SessionId::LENGTH),
+    ],
+    scope: Scope::Home,
+    class: DataClass::Operations,
+    purpose: "to give hosts another queue of a contact each month",
+    ttl: "as the queue root",
+    subject: "the contact",
+};
+
 /// device → [`crate::session::Pair`].
 pub static PAIRS: Table = Table {
     name: "pairs",
@@ -65,6 +79,21 @@ pub static PAIRS: Table = Table {
     ttl: "400 d after the last sign of the device",
     subject: "the contact",
 };
+
+/// Where the queue of a root stands in which the peer leaves mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueNumberRow {
+    /// The number that the peer was told.
+    pub n: u32,
+    /// When it is raised next; 0 while that was not drawn.
+    pub raise_at: UnixMillis,
+    /// The queue above is being registered, to be told of then.
+    pub raising: bool,
+    /// The number before, which is still registered.
+    pub old: Option<u32>,
+    /// Since when the peer is known to know `n`.
+    pub known_at: Option<UnixMillis>,
+}
 
 /// A session and what goes with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -27,6 +27,12 @@ impl Disk {
         }
     }
 
+    /// How many rows a table has.
+    #[must_use]
+    pub fn count(&self, table: &'static Table) -> usize {
+        self.0.count(table)
+    }
+
     /// Marks it as a repair does that left rows out.
     pub fn mend(&mut self) {
         self.0.put(&HOME, RESTORED, vec![1]);

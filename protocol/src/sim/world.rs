@@ -20,8 +20,12 @@ use crate::machine::{Address, LinkId, NetworkInput, NetworkOutput, Opener, Strea
 use crate::mailbox::host::{HostCommand, HostEffect, HostInput, HostReply};
 use crate::mailbox::{Stamped, search_stamp};
 use crate::rows::RowsError;
+use crate::rows::contact::{CONTACTS, ContactRow};
 use crate::rows::evidence::BrokenRow;
+use crate::rows::host::{OWN_HOSTS, OwnHostRow};
 use crate::rows::memory::MemoryRows;
+use crate::rows::session::{QUEUE_NUMBERS, QueueNumberRow};
+use crate::rows::typed::load_all;
 use crate::time::{Millis, UnixMillis};
 
 /// How the network and the disks behave.
@@ -339,6 +343,35 @@ impl World {
     pub fn why(&self, node: NodeId, message: MessageId) -> Result<Option<Why>, RowsError> {
         let Some(rows) = self.rows(node) else { return Ok(None) };
         Ok(query::why(rows, message)?.ok())
+    }
+
+    /// The numbers of a person's own queues, and those that its contacts have told it.
+    ///
+    /// # Errors
+    /// As [`Self::inbox`].
+    pub fn queue_numbers(&self, node: NodeId) -> Result<(Vec<u32>, Vec<u32>), RowsError> {
+        let Some(rows) = self.rows(node) else { return Ok((Vec::new(), Vec::new())) };
+        let own = load_all::<QueueNumberRow>(rows, &QUEUE_NUMBERS, &[])?;
+        let contacts = load_all::<ContactRow>(rows, &CONTACTS, &[])?;
+        let devices = contacts.iter().flat_map(|(_, contact)| &contact.devices);
+        let told = devices.map(|device| device.queue_n).collect();
+        Ok((own.into_iter().map(|(_, row)| row.n).collect(), told))
+    }
+
+    /// How many queues a host has registered for a person, as its operator sees it.
+    pub fn registered(&mut self, host: NodeId, person: NodeId) -> u32 {
+        let keys: Vec<_> =
+            match self.rows(person).map(|it| load_all::<OwnHostRow>(it, &OWN_HOSTS, &[])) {
+                Some(Ok(rows)) => rows.iter().map(|(_, row)| row.private.verify_key().0).collect(),
+                _ => Vec::new(),
+            };
+        match self.ask_host(host, HostCommand::Owners) {
+            Ok(Some(HostReply::Owners(owners))) => {
+                let ours = owners.iter().filter(|view| keys.contains(&view.owner.0));
+                ours.map(|view| view.queues).sum()
+            }
+            _ => 0,
+        }
     }
 
     /// The words that hosts broke, as a node knows.

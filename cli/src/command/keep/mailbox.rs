@@ -195,6 +195,17 @@ fn print(hosts: &Value, format: Format) -> Result<(), Failure> {
                 .collect();
             let table = text::table(&["HOST", "STATE", "LAST SEEN", "ADDRESSES"], &rows);
             output::line(&format!("{table}\nk = {}", text::field(hosts, "k")))?;
+            let left = hosts.get("left").and_then(Value::as_array).into_iter().flatten();
+            for host in left {
+                let (peer, at) = (text::field(host, "peer_id"), text::field(host, "left_at"));
+                let erased = text::field(host, "erased_at");
+                let word = if erased.is_empty() {
+                    "it has not said that it erased what it had".to_owned()
+                } else {
+                    format!("it has signed that nothing is left there ({})", text::local(&erased))
+                };
+                output::line(&format!("left {peer} at {}: {word}", text::local(&at)))?;
+            }
         }
     }
     Ok(())

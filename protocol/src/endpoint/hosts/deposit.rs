@@ -127,22 +127,22 @@ impl Endpoint {
         answer: Answer,
     ) -> Result<(), RowsError> {
         match (asked, answer) {
-            (Asked::Open(queue), Answer::Opened { seq }) => {
+            (Asked::Open(queue, pair), Answer::Opened { seq }) => {
                 self.count_seen(cx, link, (queue, seq))?;
                 if let Some(state) = self.links.get_mut(&link) {
                     let stamp =
                         matches!(state.gates.get(&queue), Some(Gate::Asked(OpenKey::Stamp)));
                     state.gates.insert(queue, Gate::Open { stamp });
                 }
-                if self.anybody_dropped_us()
-                    && let Some(device) = self.device_behind(cx, queue)?
-                {
+                if let Some(device) = pair {
                     self.knows_our_queue(cx, device, true)?;
                 }
                 self.pump_all();
                 Ok(())
             }
-            (Asked::Open(queue), Answer::Refused(why)) => self.not_opened(cx, link, queue, why),
+            (Asked::Open(queue, pair), Answer::Refused(why)) => {
+                self.not_opened(cx, link, (queue, pair), why)
+            }
             (Asked::HostDeposit(it), Answer::Deposited { receipt, path, expires, seq }) => {
                 let state = self.links.get(&link);
                 let hello = state.and_then(|state| state.hello.as_ref().map(|it| (state.peer, it)));
@@ -202,7 +202,7 @@ impl Endpoint {
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
-        queue: QueueId,
+        (queue, pair): (QueueId, Option<DeviceId>),
         why: Refused,
     ) -> Result<(), RowsError> {
         let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
@@ -211,16 +211,23 @@ impl Endpoint {
             // The invite was used or is over: what any stranger may do is left.
             let key = OpenKey::Stamp;
             state.gates.insert(queue, Gate::Asked(key.clone()));
-            self.ask(cx, link, Asked::Open(queue), Request::Open { queue, key }, true);
+            self.ask(cx, link, Asked::Open(queue, None), Request::Open { queue, key }, true);
             return Ok(());
         }
         self.shut(cx, link, queue, why);
-        let Some(device) = self.device_behind(cx, queue)? else { return Ok(()) };
+        let Some(device) = pair else { return Ok(()) };
         // A host that lost state will know the queue again; one that did not was told to drop it.
         let row: Option<PeerHostRow> = load(cx.rows, &PEER_HOSTS, host.as_bytes())?;
         let lost = row.and_then(|row| row.lost_state_at);
         let lost = lost.is_some_and(|at| cx.now.wall.since(at) < SESSION_GRACE);
         let dropped = why == Refused::NotFound && !lost;
+        let n = self.queue_number(device);
+        let tried = (n, self.numbers.at_host(device, host, n));
+        if dropped && self.numbers.not_there((device, host), tried, cx.now.since_start) {
+            // Its number may have been raised, and we have not heard of it.
+            self.to_pump.insert(device);
+            return Ok(());
+        }
         if dropped {
             self.knows_our_queue(cx, device, false)?;
         }
@@ -229,28 +236,6 @@ impl Endpoint {
             Some(number) => self.refused_line(cx, (device, number), Some(host), reason),
             None => Ok(()),
         }
-    }
-
-    fn anybody_dropped_us(&self) -> bool {
-        let mut devices = self.contacts.values().flat_map(|contact| &contact.devices);
-        devices.any(|device| device.dropped_us)
-    }
-
-    /// The device that we deposit for in a pairwise queue.
-    fn device_behind(
-        &mut self,
-        cx: &Cx<'_>,
-        queue: QueueId,
-    ) -> Result<Option<DeviceId>, RowsError> {
-        let devices: Vec<DeviceId> = self.owners.keys().copied().collect();
-        for device in devices {
-            let n = self.queue_number(device);
-            let pair = self.sessions.pair(cx.rows, device)?;
-            if pair.sending_root().is_some_and(|root| root.roots.sending.queue_id(n) == queue) {
-                return Ok(Some(device));
-            }
-        }
-        Ok(None)
     }
 
     pub(in crate::endpoint) fn refused_line(

@@ -18,9 +18,13 @@ use crate::endpoint::machine::{Cx, Endpoint};
 use crate::endpoint::receive::{seen_key, seen_key_of};
 use crate::envelope::Envelope;
 use crate::id::{AccountId, DeviceId, EnvelopeId, HostId, MessageId};
-use crate::limits::{ASK_AGAIN, BROKEN_KEPT, MAX_BROKEN, MAX_SCAN, SEEN_GRACE, SESSION_GRACE};
-use crate::mailbox::DepositProof;
-use crate::rows::evidence::{BROKEN, BrokenRow, LEFT, PROOFS, SERVED, proof_key};
+use crate::limits::{
+    ASK_AGAIN, BROKEN_KEPT, MAX_BROKEN, MAX_QUEUE_TRIES, MAX_SCAN, SEEN_GRACE, SESSION_GRACE,
+};
+use crate::mailbox::{DepositProof, check_erasure};
+use crate::rows::evidence::{
+    BROKEN, BrokenRow, ErasedWord, LEFT, LeftRow, PROOFS, SERVED, proof_key,
+};
 use crate::rows::home::{HOME, LOST_ROWS_AT, SEEN, SeenRow};
 use crate::rows::host::{PEER_HOSTS, PeerHostRow};
 use crate::rows::outbox::{HostWord, OutboxRow, line_key};
@@ -178,7 +182,8 @@ impl Endpoint {
         }
         let signed_at = proof.receipt.hour.start();
         let since = |at: Option<UnixMillis>| at.is_some_and(|at| at >= signed_at);
-        let left: Option<UnixMillis> = load(cx.rows, &LEFT, host.as_bytes())?;
+        let left: Option<LeftRow> = load(cx.rows, &LEFT, host.as_bytes())?;
+        let left = left.map(|row| row.at);
         let lost: Option<UnixMillis> = load(cx.rows, &HOME, LOST_ROWS_AT)?;
         let excused = cx.rows.get(&SERVED, &key)?.is_some()
             || self.queues.device(&proof.queue) != Some(device)
@@ -211,7 +216,7 @@ impl Endpoint {
         let n = self.queue_number(device);
         let root = self.sessions.pair(cx.rows, device)?.sending_root();
         let root = root.map(|root| &root.roots.sending);
-        let numbers = n.saturating_sub(1)..=n;
+        let numbers = n.saturating_sub(1)..=n.saturating_add(MAX_QUEUE_TRIES);
         let ours = root.is_some_and(|root| {
             let mut queues = numbers.map(|n| root.queue_id(n));
             queues.any(|queue| queue == proof.queue)
@@ -260,9 +265,31 @@ impl Endpoint {
         Ok(())
     }
 
-    /// A host was told to erase what it had.
+    /// A host is left; what it said of erasing stays.
     pub(super) fn note_left(cx: &mut Cx<'_>, host: HostId) -> Result<(), RowsError> {
-        save(cx.rows, &LEFT, host.as_bytes(), &cx.now.wall)
+        let known: Option<LeftRow> = load(cx.rows, &LEFT, host.as_bytes())?;
+        let row = LeftRow { at: cx.now.wall, ..known.unwrap_or_default() };
+        save(cx.rows, &LEFT, host.as_bytes(), &row)
+    }
+
+    /// A host that is being left says that an owner is gone: kept if it is true.
+    pub(super) fn erased(
+        &self,
+        cx: &mut Cx<'_>,
+        host: HostId,
+        word: ErasedWord,
+    ) -> Result<(), RowsError> {
+        let Some(row) = self.hosts.get(&host) else { return Ok(()) };
+        let ours = [&row.public, &row.private].map(owner_key).contains(&word.owner);
+        let about = (&host, &word.owner, word.hour);
+        if !ours || !check_erasure(self.net(), about, &word.signature) {
+            return Ok(());
+        }
+        let known: Option<LeftRow> = load(cx.rows, &LEFT, host.as_bytes())?;
+        let mut left = LeftRow { at: cx.now.wall, ..known.unwrap_or_default() };
+        left.erased.retain(|known| known.owner != word.owner && known.hour >= word.hour);
+        left.erased.push(word);
+        save(cx.rows, &LEFT, host.as_bytes(), &left)
     }
 
     /// Forgets what is too old to show anything.
@@ -272,8 +299,8 @@ impl Endpoint {
         for (key, _) in cx.rows.scan(&SERVED, &[], &to, MAX_SCAN, Direction::Forward)? {
             cx.rows.delete(&SERVED, &key);
         }
-        for (key, at) in load_all::<UnixMillis>(cx.rows, &LEFT, &[])? {
-            if now.since(at) >= SESSION_GRACE {
+        for (key, row) in load_all::<LeftRow>(cx.rows, &LEFT, &[])? {
+            if now.since(row.at) >= SESSION_GRACE {
                 cx.rows.delete(&LEFT, &key);
             }
         }

@@ -67,7 +67,7 @@ impl Endpoint {
         let taken = match public {
             true if envelope.queue() == contact_queue => self.sealed(cx, &envelope)?,
             true => Taken::Foreign,
-            false => self.in_queue(cx, &envelope)?,
+            false => self.in_queue_of_today(cx, &envelope)?,
         };
         if !public {
             Self::note_served(cx, &envelope)?;

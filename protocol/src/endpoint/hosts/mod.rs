@@ -3,6 +3,7 @@
 //! | file | what it decides |
 //! |---|---|
 //! | `queues` | the own queues, and where they are registered |
+//! | `rotation` | queues that move to another number each month |
 //! | `own` | using, leaving, showing; what contacts and links are told |
 //! | `register` | keys, queues and records at an own host; a host that lost state |
 //! | `fetch` | what an own host brings, and what it may delete |
@@ -18,10 +19,12 @@ mod fetch;
 mod own;
 mod queues;
 mod register;
+mod rotation;
 mod ways;
 
 pub(super) use deposit::{Deposited, StampFor};
 pub(super) use evidence::Words;
 pub(super) use fetch::Arrival;
 pub(super) use queues::Queues;
+pub(super) use rotation::Numbers;
 pub(super) use ways::{Gate, Way};

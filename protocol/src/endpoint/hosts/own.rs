@@ -222,6 +222,12 @@ impl Endpoint {
         self.kept_at().next().is_some()
     }
 
+    /// Whether every host that is linked has registered a queue.
+    pub(super) fn is_registered(&self, queue: QueueId) -> bool {
+        let mut linked = self.kept_at().filter(|(host, _)| self.mailbox_link(**host).is_some());
+        linked.all(|(host, _)| self.queues.is_known(*host, &queue))
+    }
+
     /// Whether such a host is linked, and knows us.
     pub(in crate::endpoint) fn is_host_at_hand(&self) -> bool {
         self.kept_at().any(|(host, _)| {

@@ -11,9 +11,11 @@ use crate::limits::{MAX_REGISTER, SESSION_GRACE};
 use crate::machine::{LinkId, NetworkOutput};
 use crate::mailbox::{host_proof, host_proof_hash, prove_owner, token_hash};
 use crate::rows::RowsError;
+use crate::rows::evidence::ErasedWord;
 use crate::rows::home::{INVITES, InviteRow};
 use crate::rows::host::{OWN_HOSTS, OwnHostRow, REGISTERED};
 use crate::rows::typed::{load_all, save};
+use crate::session::PairRoot;
 use crate::time::UnixMillis;
 use crate::wire::frame::{Answer, OwnerRole, QueueAccess, Refused, Registration, Request};
 
@@ -116,12 +118,13 @@ impl Endpoint {
         for (queue, device) in lacking {
             let net = self.me.network.as_str();
             let pair = self.sessions.pair(cx.rows, device)?;
-            let root = pair
-                .receiving_roots()
-                .iter()
-                .find(|root| root.roots.receiving.queue_id(0) == queue);
-            if let Some(root) = root {
-                let token = root.roots.receiving.token(0, net, &host);
+            let known = |root: &PairRoot| {
+                let mut queues = self.numbers.receiving(device, root).into_iter();
+                queues.find(|(_, known)| *known == queue).map(|(n, _)| n)
+            };
+            let mut roots = pair.receiving_roots().iter();
+            if let Some((root, n)) = roots.find_map(|root| Some((root, known(root)?))) {
+                let token = root.roots.receiving.token(n, net, &host);
                 let access = QueueAccess::Token(token_hash(&token));
                 queues.push(Registration { queue, access, quota: 0 });
             }
@@ -197,7 +200,7 @@ impl Endpoint {
         }
         for (last, owner) in [(false, owners[0]), (true, owners[1])] {
             if !asked {
-                self.ask(cx, link, Asked::Erase(host, last), Request::Erase { owner }, true);
+                self.ask(cx, link, Asked::Erase(host, owner, last), Request::Erase { owner }, true);
             }
         }
     }
@@ -275,13 +278,25 @@ impl Endpoint {
                 }
                 Ok(())
             }
-            (Asked::Erase(host, true), Answer::Erased { .. } | Answer::Refused(_)) => {
-                self.forget_host(cx, host)?;
-                self.close(cx, link);
-                Ok(())
+            (Asked::Erase(host, owner, last), Answer::Erased { hour, signature }) => {
+                let word = ErasedWord { owner, hour: *hour, signature: *signature };
+                self.erased(cx, host, word)?;
+                if last { self.forget_erased(cx, link, host) } else { Ok(()) }
             }
+            (Asked::Erase(host, _, true), Answer::Refused(_)) => self.forget_erased(cx, link, host),
             _ => Ok(()),
         }
+    }
+
+    fn forget_erased(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        host: HostId,
+    ) -> Result<(), RowsError> {
+        self.forget_host(cx, host)?;
+        self.close(cx, link);
+        Ok(())
     }
 
     fn admitted(&mut self, cx: &mut Cx<'_>, host: HostId) -> Result<(), RowsError> {
@@ -322,7 +337,7 @@ impl Endpoint {
         Ok(())
     }
 
-    pub(super) fn fence_record(
+    pub(in crate::endpoint) fn fence_record(
         &self,
         host: HostId,
         row: &OwnHostRow,

@@ -117,12 +117,13 @@ impl Endpoint {
         let Some(root) = pair.sending_root().map(|root| root.roots.sending.clone()) else {
             return Ok(Vec::new());
         };
-        let queue = root.queue_id(n);
         let mut ways = Vec::new();
         for ManifestHost { host, .. } in hosts {
             let Some(link) = self.mailbox_link(host) else { continue };
+            let n = self.numbers.at_host(device, host, n);
+            let queue = root.queue_id(n);
             let key = OpenKey::Token(root.token(n, self.me.network.as_str(), &host));
-            if let Some(stamp) = self.open_at(cx, link, queue, key) {
+            if let Some(stamp) = self.open_at(cx, link, (queue, Some(device)), key) {
                 ways.push(Way { host, link, queue, stamp });
             }
         }
@@ -145,19 +146,19 @@ impl Endpoint {
             let Some(link) = self.mailbox_link(host) else { continue };
             let key =
                 invite.map_or(OpenKey::Stamp, |invite| OpenKey::Invite(host_proof(&invite, &host)));
-            if let Some(stamp) = self.open_at(cx, link, queue, key) {
+            if let Some(stamp) = self.open_at(cx, link, (queue, None), key) {
                 ways.push(Way { host, link, queue, stamp });
             }
         }
         ways
     }
 
-    /// Whether a queue is open on a stream, and whether it wants stamps; asks for it where it is not.
+    /// Whether a queue, which may be that of a pair, is open on a stream, and whether it wants stamps; asks for it where it is not.
     fn open_at(
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
-        queue: QueueId,
+        (queue, pair): (QueueId, Option<DeviceId>),
         key: OpenKey,
     ) -> Option<bool> {
         let state = self.links.get_mut(&link)?;
@@ -168,7 +169,7 @@ impl Endpoint {
             _ => {}
         }
         state.gates.insert(queue, Gate::Asked(key.clone()));
-        self.ask(cx, link, Asked::Open(queue), Request::Open { queue, key }, true);
+        self.ask(cx, link, Asked::Open(queue, pair), Request::Open { queue, key }, true);
         None
     }
 

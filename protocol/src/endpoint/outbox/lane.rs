@@ -27,6 +27,10 @@ pub(in crate::endpoint) struct Flight {
     pub(in crate::endpoint) asked: BTreeSet<HostId>,
     /// What was encrypted, once for all hosts; a first contact keeps its bytes in its row.
     pub(in crate::endpoint) envelope: Option<Envelope>,
+    /// Of the session that it was encrypted in.
+    pub(in crate::endpoint) generation: u32,
+    /// The number of the queue that it names on a direct stream.
+    pub(in crate::endpoint) n: u32,
 }
 
 /// The lines of one device.
@@ -161,6 +165,19 @@ impl Lane {
             }
             self.waiting.extend(overdue);
         }
+    }
+
+    /// The number of the queue that a line named; `None` for a first contact.
+    pub(in crate::endpoint) fn number_of(&self, number: u64) -> Option<u32> {
+        let row = self.lines.get(&number)?;
+        let first = matches!(row.carried, Carried::FirstContact { .. });
+        self.flying.get(&number).filter(|_| !first).map(|flight| flight.n)
+    }
+
+    /// A line is encrypted again at once.
+    pub(in crate::endpoint) fn go_once_more(&mut self, number: u64) {
+        self.flying.remove(&number);
+        self.waiting.insert(number);
     }
 
     /// Whether something here is for the device's contact queue.

@@ -280,8 +280,13 @@ impl Endpoint {
         let numbers: Vec<u64> =
             receipts.filter(ready).chain(others.filter(ready).take(room)).copied().collect();
         let keeps = !self.hosts_of(device).1.is_empty();
+        let n = self.queue_number(device);
+        let peer = direct.and_then(|link| self.links.get(&link)).map(|link| link.peer);
+        let n = peer.map_or(n, |peer| self.numbers.at_host(device, peer, n));
         for number in numbers {
-            let Some(envelope) = self.envelope(cx, device, number)? else { continue };
+            let Some((envelope, generation)) = self.envelope(cx, (device, n), number)? else {
+                continue;
+            };
             if let Some(link) = direct {
                 let bytes = ByteBuf::from(envelope.to_bytes());
                 let request = Request::Deposit { envelope: bytes, stamp: [0; 8] };
@@ -290,7 +295,7 @@ impl Endpoint {
             }
             let envelope = Some(envelope).filter(|it| keeps && it.queue() != QueueId::ZERO);
             let since = cx.now.since_start;
-            let flight = Flight { direct, since, asked: BTreeSet::new(), envelope };
+            let flight = Flight { direct, since, asked: BTreeSet::new(), envelope, generation, n };
             if let Some(lane) = self.lanes.get_mut(&device) {
                 lane.waiting.remove(&number);
                 lane.flying.insert(number, flight);
@@ -310,6 +315,8 @@ impl Endpoint {
             return Ok(());
         }
         let now = cx.now.since_start;
+        let root = self.sessions.pair(cx.rows, device)?.sending_root();
+        let root = root.map(|root| root.roots.sending.clone());
         let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
         let mut deposits: Vec<(u64, Way, Envelope)> = Vec::new();
         for (number, flight) in &mut lane.flying {
@@ -325,7 +332,13 @@ impl Endpoint {
                 let has_word = row.words.iter().any(|word| word.host == way.host);
                 let envelope = match first {
                     Some(sealed) => first_contact(row, way.queue, sealed),
-                    None => flight.envelope.clone(),
+                    None => flight.envelope.as_ref().and_then(|it| {
+                        // Some host may know the queue under another number.
+                        let moved = || {
+                            root.as_ref().map(|root| it.moved(root, flight.generation, way.queue))
+                        };
+                        if it.queue() == way.queue { Some(it.clone()) } else { moved() }
+                    }),
                 };
                 if let Some(envelope) = envelope.filter(|_| !has_word)
                     && flight.asked.insert(way.host)
@@ -357,13 +370,14 @@ impl Endpoint {
         }
     }
 
-    /// The envelope of a line at a new position; `None` while no session takes it.
+    /// The envelope of a line at a new position, and the generation of its session; `None` while no
+    /// session takes it.
     fn envelope(
         &mut self,
         cx: &mut Cx<'_>,
-        device: DeviceId,
+        (device, n): (DeviceId, u32),
         number: u64,
-    ) -> Result<Option<Envelope>, RowsError> {
+    ) -> Result<Option<(Envelope, u32)>, RowsError> {
         let Some(row) = self.lanes.get(&device).and_then(|lane| lane.lines.get(&number)) else {
             return Ok(None);
         };
@@ -371,7 +385,7 @@ impl Endpoint {
         let (kind, bound_to) = (row.kind, row.session);
         let content = match &row.carried {
             Carried::FirstContact { sealed } => {
-                return Ok(first_contact(row, QueueId::ZERO, sealed));
+                return Ok(first_contact(row, QueueId::ZERO, sealed).map(|it| (it, 0)));
             }
             Carried::Content(bytes) => bytes.to_vec(),
             Carried::Message(key) => match self.message_content(cx, *key, device)? {
@@ -379,7 +393,6 @@ impl Endpoint {
                 None => return Ok(None),
             },
         };
-        let n = self.queue_number(device);
         let pair = self.sessions.pair(cx.rows, device)?;
         let (Some(session), Some(root)) = (pair.sending(), pair.sending_root().cloned()) else {
             return Ok(None);
@@ -400,7 +413,7 @@ impl Endpoint {
         }
         let queue = root.roots.sending.queue_id(n);
         let made = root.roots.sending.made(generation, &queue, expires, &hash(&[&bytes]));
-        Ok(Envelope::new(queue, made, expires, revoke, bytes).ok())
+        Ok(Envelope::new(queue, made, expires, revoke, bytes).ok().map(|it| (it, generation)))
     }
 
     /// A content in a session; with the handshake, sealed, until the peer was heard in it.

@@ -19,8 +19,10 @@ impl Endpoint {
             self.repeat_lines(cx, device)?;
             self.repeat_kem(cx, (account, device))?;
             self.renew_stale(cx, device)?;
+            self.rotate(cx, (account, device))?;
             self.ask_who_forgot(cx, (account, device))?;
         }
+        self.show_fence(cx);
         self.ask_for_wanted_cards(cx);
         self.keep_prekeys(cx)?;
         if !self.clock.is_doubted() {

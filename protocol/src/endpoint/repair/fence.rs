@@ -11,8 +11,9 @@
 //! Source: PROTOCOL §4, the fence.
 
 use crate::endpoint::Change;
+use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
-use crate::id::{DeviceId, HostId};
+use crate::id::{DeviceId, HostId, OwnerKey};
 use crate::limits::{FENCE_ENCRYPTIONS, FENCE_LEAP, MAX_FENCE_AHEAD, MAX_SEAL_KEYS, SESSION_GRACE};
 use crate::mailbox::check_fence;
 use crate::rows::RowsError;
@@ -21,7 +22,7 @@ use crate::rows::host::OWN_HOSTS;
 use crate::rows::typed::{load, save};
 use crate::session::{Cause, Prekeys, Remedy};
 use crate::time::Millis;
-use crate::wire::frame::FenceRecord;
+use crate::wire::frame::{FenceRecord, Request};
 
 const HOUR: Millis = Millis::from_hours(1);
 
@@ -66,6 +67,27 @@ impl Endpoint {
             self.grow_fence(cx, 1)?;
         }
         Ok(())
+    }
+
+    /// Once an hour: own hosts are shown how old this home is, if it has encrypted since. What runs over
+    /// direct streams alone would let an older copy of it go unnoticed.
+    pub(in crate::endpoint) fn show_fence(&mut self, cx: &mut Cx<'_>) {
+        let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
+        for host in hosts {
+            let link = self
+                .mailbox_link(host)
+                .filter(|link| self.links.get(link).is_some_and(|link| link.shown));
+            let (Some(link), Some(row)) = (link, self.hosts.get(&host)) else { continue };
+            let newest = self.fence.fence;
+            if self.fences_shown.get(&host) == Some(&newest) || !row.admitted {
+                continue;
+            }
+            let owner = OwnerKey(row.private.verify_key().0);
+            let fence = Some(self.fence_record(host, row));
+            let ack = Request::Ack { owner, ids: Vec::new(), fence };
+            self.fences_shown.insert(host, newest);
+            self.ask(cx, link, Asked::Nothing, ack, true);
+        }
     }
 
     /// An own host shows the highest fence that it holds.

@@ -327,15 +327,19 @@ impl Endpoint {
         }
         row.forgotten_at = Some(now);
         row.renewal = Some(Renewal { above, cause: Cause::Forgotten });
-        // The bundle that is here is that of the lost home.
-        row.bundle = ByteBuf::new();
         row.card_at = None;
+        // The bundle that is here is that of the lost home, and its old host may give it out still.
+        let net = self.me.network.as_str();
+        if let Ok(known) = Bundle::from_bytes(&row.bundle, net) {
+            self.lost_eras.insert(device, (known.era(), now));
+        }
         self.save_contact(cx, account)?;
         self.ask_for_wanted_cards(cx);
         Ok(())
     }
 
-    /// The newest bundle of a device, while it still has the private keys: three weeks past its end.
+    /// The newest bundle of a device, while it still has the private keys: three weeks past its end. One
+    /// of a home that was lost is none for an hour, unless the device itself gives it out.
     pub(in crate::endpoint) fn usable_bundle(
         &self,
         device: DeviceId,
@@ -344,7 +348,10 @@ impl Endpoint {
         let (_, row) = self.device_row(device)?;
         let bundle = Bundle::from_bytes(&row.bundle, self.net()).ok()?;
         let end = bundle.expires().saturating_add(PREKEY_GRACE.saturating_sub(PREKEY_ROTATION));
-        (now < end).then_some(bundle)
+        let is_lost = self.lost_eras.get(&device).is_some_and(|(era, at)| {
+            *era == bundle.era() && now.since(*at) < MOVE_AGAIN && *at <= now
+        });
+        (now < end && !is_lost).then_some(bundle)
     }
 
     /// A newer bundle of a device that is known.

@@ -9,7 +9,7 @@ use crate::endpoint::query::broken_words;
 use crate::id::{Birth, EnvelopeId, QueueId};
 use crate::mailbox::{DepositProof, Tree, leaf, sign_receipt};
 use crate::rows::Rows;
-use crate::rows::evidence::{LEFT, SERVED};
+use crate::rows::evidence::{LEFT, LeftRow, SERVED};
 use crate::rows::home::{LOST_ROWS_AT, SeenRow};
 use crate::time::UnixHours;
 
@@ -113,7 +113,8 @@ fn whatever_else_explains_it_excuses_the_host() {
         }),
         ("the host was left since", |case| {
             let wall = case.now.wall;
-            save(&mut case.world.nodes[1].rows, &LEFT, case.host.as_bytes(), &wall).unwrap();
+            let row = LeftRow { at: wall, erased: Vec::new() };
+            save(&mut case.world.nodes[1].rows, &LEFT, case.host.as_bytes(), &row).unwrap();
         }),
         ("this home lost rows since", |case| {
             let wall = case.now.wall;
