@@ -154,9 +154,20 @@ impl Node {
     /// Waits for something, 60 s at most.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, there: impl Fn(&Self) -> bool) {
+        self.until_within(Duration::from_secs(60), what, there);
+    }
+
+    /// The same for something that may take that long.
+    #[track_caller]
+    pub(crate) fn until_within(
+        &self,
+        longest: Duration,
+        what: &str,
+        there: impl Fn(&Self) -> bool,
+    ) {
         let start = Instant::now();
         while !there(self) {
-            assert!(start.elapsed() < Duration::from_secs(60), "{what} has not come");
+            assert!(start.elapsed() < longest, "{what} has not come");
             std::thread::yield_now();
         }
     }
