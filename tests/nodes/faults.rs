@@ -332,6 +332,42 @@ fn a_disk_that_is_full_to_the_last_byte_stops_a_node_no_longer_than_that() {
     }
 }
 
+/// The whole disk, home and all: an I/O error of everything, then nothing there, then all of it again.
+#[test]
+fn a_disk_that_goes_and_comes_back_stops_a_node_no_longer_than_that() {
+    let Some(disk) = Disk::make() else {
+        println!("skipped: this process may not mount a file system");
+        return;
+    };
+    let (mut alice, bob) = friends_on(&disk, "sled");
+    alice.ok(&["send", "bob", "before", "--wait", "delivered"]);
+    if !disk.cut() {
+        println!("skipped: this kernel cannot cut the power of a file system");
+        return;
+    }
+    bob.ok(&["send", "alice", "are you there?"]);
+    let is_running = |alice: &Node| {
+        let said = alice.place.run(["status", "--json"]).stdout;
+        serde_json::from_str::<Value>(&said).is_ok_and(|it| it["state"] == "running")
+    };
+    alice.until("the end of its disk", |alice| !is_running(alice));
+    disk.unmount();
+    alice.until("a home that is not there", |alice| {
+        alice.place.run(["status"]).stderr.contains("E_NO_HOME")
+    });
+    // Time itself is under test: it begins anew after one second and after two more, and finds no home.
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(disk.mount(), "the file system does not come back");
+
+    alice.until("the node", is_running);
+    alice.ok(&["send", "bob", "again", "--wait", "delivered", "--timeout", "60s"]);
+    bob.receives(&["first", "before", "again"]);
+    alice.until("the message of meanwhile", |alice| {
+        alice.received().contains(&"are you there?".to_owned())
+    });
+    alice.kill();
+}
+
 fn fill(path: &Path) {
     let mut file = std::fs::File::create(path).unwrap();
     let block = vec![7; 64 << 10];

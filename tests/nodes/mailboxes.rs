@@ -4,10 +4,12 @@
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
 
+use std::time::{Duration, Instant};
+
 use cli_support::node::Node;
 use cli_support::tell;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Hana hosts; Alice and Bob keep their mail there.
 fn community() -> (Node, Node, Node) {
@@ -196,6 +198,31 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
             std::fs::copy(entry.path(), &place).unwrap();
         }
     }
+}
+
+/// A host that hangs, for longer than a dead connection is kept.
+#[test]
+fn a_host_that_is_stopped_for_a_while_costs_no_message_and_no_answer() {
+    let (hana, alice, mut bob) = friends();
+    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    bob.stop();
+    hana.tell(Signal::STOP);
+    let sent = alice.ok(&["send", "bob", "while it hangs", "--json"]).json();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(40) {
+        let status = alice.ok(&["status", "--json"]).json();
+        assert_eq!((&status["state"], &status["outbox"]["queued"]), (&json!("running"), &json!(1)));
+        // Time itself is under test: connections that say nothing end within 36 s.
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    hana.tell(Signal::CONT);
+
+    let id = sent["id"].as_str().unwrap();
+    alice.until("the deposit", |alice| {
+        alice.ok(&["why", id, "--json"]).json()["state"] == "deposited"
+    });
+    bob.start();
+    bob.receives(&["first", "while it hangs"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use godwit_node::config::{
 };
 use godwit_node::error::Error;
 use godwit_node::home::{Home, OpenHome};
-use godwit_protocol::endpoint::Refusal;
+use godwit_protocol::endpoint::{Code, Refusal};
 use godwit_protocol::identity::Network;
 use godwit_protocol::machine::Address;
 use sd_notify::NotifyState;
@@ -85,20 +85,34 @@ pub(crate) fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure
         let _ = rustix::process::setsid();
     }
     log::start()?;
-    let passphrase = passphrase::of_home(home, args.passphrase_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Heard from here on: a signal while the home opens ends the node as soon as it is open.
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let open = Home::open(home, passphrase.as_ref())?;
+    let file = args.passphrase_file.as_deref();
+    let again = Again::read();
+    let (open, asked) = match open_home(home, file) {
+        Ok(opened) => opened,
+        // Once it has run, its disk may have gone as a whole, and come back.
+        Err(error) if again.count > 0 && matches!(error.code, Code::NoHome | Code::Io) => {
+            return runtime.block_on(again.later(&error, signals));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let config = open.config.clone().with(args.setup.into());
     let print = if args.events { Print::Events } else { Print::Ready };
     // Whoever typed a passphrase is not asked for it again in the middle of the night.
-    let asked = passphrase.is_some() && args.passphrase_file.is_none();
-    let again = (!asked).then(Again::read);
+    let again = (!asked).then_some(again);
     let result = runtime.block_on(serve(open, config, signals, (print, format, again)));
     // What still blocks somewhere does not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// An open home, and whether somebody typed its passphrase.
+fn open_home(home: &Path, file: Option<&Path>) -> Result<(OpenHome, bool), Refusal> {
+    let passphrase = passphrase::of_home(home, file)?;
+    let open = Home::open(home, passphrase.as_ref())?;
+    Ok((open, passphrase.is_some() && file.is_none()))
 }
 
 /// What is printed.
@@ -159,11 +173,7 @@ async fn serve(
         (Ok(End::Fell(error)), _) => return Err(Refusal::from(error).into()),
         (Err(failure), _) => return Err(failure),
     };
-    tracing::warn!(refused = %error, "the disk refuses: the node starts again later");
-    tokio::select! {
-        () = tokio::time::sleep(again.wait()) => Err(again.begin().into()),
-        () = signals.next() => Ok(()),
-    }
+    again.later(&error, signals).await
 }
 
 /// How often a node has begun anew because its disk refused.
@@ -177,6 +187,19 @@ impl Again {
     fn read() -> Self {
         let count = std::env::var(AGAIN).ok().and_then(|count| count.parse().ok());
         Self { count: count.unwrap_or(0) }
+    }
+
+    /// Waits, and begins anew, unless it is told to end.
+    async fn later(
+        self,
+        error: &(dyn std::error::Error + Sync),
+        mut signals: Signals,
+    ) -> Result<(), Failure> {
+        tracing::warn!(refused = %error, "the disk refuses: the node starts again later");
+        tokio::select! {
+            () = tokio::time::sleep(self.wait()) => Err(self.begin().into()),
+            () = signals.next() => Ok(()),
+        }
     }
 
     fn wait(self) -> Duration {
