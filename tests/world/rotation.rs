@@ -4,9 +4,11 @@
 #[path = "../sim_support/mod.rs"]
 mod sim_support;
 
+use godwit_protocol::endpoint::Command;
+use godwit_protocol::identity::account_text;
 use godwit_protocol::sim::{Disk, NodeId, World};
 use godwit_protocol::time::Millis;
-use sim_support::{MINUTE, all_delivered, friends, received, send, they_talk};
+use sim_support::{MINUTE, add, all_delivered, friends, received, reply, send, they_talk};
 
 const DAY: Millis = Millis::from_days(1);
 
@@ -90,6 +92,31 @@ fn an_old_home_put_back_finds_the_queues_of_today() {
         assert_eq!(numbers(&world, people[0]).1, numbers(&world, people[1]).0);
         assert_eq!(numbers(&world, people[1]).1, numbers(&world, people[0]).0);
     }
+}
+
+#[test]
+fn friends_who_meet_anew_begin_with_the_first_queue_again() {
+    let (mut world, _, [a, b]) = friends(7);
+    they_talk(&mut world, [a, b]);
+    for _ in 0..4 {
+        days(&mut world, 36);
+        they_talk(&mut world, [a, b]);
+    }
+    assert!(numbers(&world, a).1 >= 2);
+    let who = account_text(&world.account(a).unwrap());
+    reply(&mut world, b, Command::Remove { who });
+    world.run_for(MINUTE).unwrap();
+    add(&mut world, b, a);
+    world.run_for(MINUTE).unwrap();
+    they_talk(&mut world, [a, b]);
+    // By way of the host alone, where the queue of that number has to be.
+    world.kill(b);
+    send(&mut world, a, b, "while you are away");
+    world.run_for(MINUTE).unwrap();
+    world.kill(a);
+    world.start(b).unwrap();
+    world.run_for(MINUTE).unwrap();
+    assert_eq!(received(&world, b).last().unwrap(), "while you are away");
 }
 
 #[test]

@@ -281,6 +281,7 @@ impl Endpoint {
             None if strangers => self.sessions.forget(cx.rows, device)?,
             None => {
                 self.learn_queues(cx.rows, device)?;
+                self.follow_root(cx, (account, device))?;
                 if opened.new_session {
                     self.carry_out(cx, device, answer)?;
                 }
@@ -351,6 +352,7 @@ impl Endpoint {
         self.owners.insert(device, account);
         self.new_manifest((account, device), request.manifest.clone());
         self.learn_queues(cx.rows, device)?;
+        self.follow_root(cx, (account, device))?;
         self.recognise(device);
         self.move_lane(cx, Self::waiting_room(account), device)?;
         self.suggest_name(cx, account, &request.name)?;
