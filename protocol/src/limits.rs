@@ -310,7 +310,7 @@ limits! {
     MEND_EVERY: Millis = Millis::from_hours(1), "ms";
     /// A device is asked about a host that does not serve at most once in this time (decision 0014).
     ASK_AGAIN: Millis = Millis::from_days(7), "ms";
-    /// Broken words of one host that are kept (decision 0014).
+    /// Broken words of one own host, or from one contact, that are kept (decision 0014).
     MAX_BROKEN: usize = 16, "words";
     /// How long a broken word is kept (decision 0014).
     BROKEN_KEPT: Millis = Millis::from_days(180), "ms";

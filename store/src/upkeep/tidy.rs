@@ -67,20 +67,33 @@ fn tidy_above(
         return Ok(None);
     }
     let new = old.next(old.kind);
-    let mut copy = Copy::into(disk, &new, &names)?;
-    for table in &names {
-        if !copy.all(&*source, table, || is_late(1))? {
-            drop(copy);
-            new.begin().map_err(EngineError::from)?;
-            return Ok(None);
-        }
-    }
-    let (rows, bytes_after) = copy.finish(&new)?;
+    let copied = copied(disk, &new, (&*source, &names), || is_late(1));
     drop(source);
+    let Ok(Some((rows, bytes_after))) = copied else {
+        // What is half written must not fill the disk.
+        new.begin().map_err(EngineError::from)?;
+        return copied.map(|_| None).map_err(OpenError::from);
+    };
     new.remove_others().map_err(EngineError::from)?;
     let now = new.bytes().map_err(EngineError::from)?;
     let _ = fs::write(&looked, now.to_string());
     Ok(Some(Rewritten { engine: new.kind, rows, bytes_before, bytes_after }))
+}
+
+/// Every row written anew; how many, and their bytes on disk. None if it had to stop before.
+fn copied(
+    disk: &Disk,
+    new: &Generation,
+    (source, names): (&dyn Engine, &[&'static str]),
+    is_late: impl Fn() -> bool,
+) -> Result<Option<(u64, u64)>, EngineError> {
+    let mut copy = Copy::into(disk, new, names)?;
+    for table in names {
+        if !copy.all(source, table, &is_late)? {
+            return Ok(None);
+        }
+    }
+    copy.finish(new).map(Some)
 }
 
 /// Whether all rows together have fewer bytes than that; not if it takes too long to know.

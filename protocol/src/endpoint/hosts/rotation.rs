@@ -90,13 +90,13 @@ impl Numbers {
         now: Millis,
     ) -> bool {
         let tries = self.tries.entry((device, host)).or_default();
-        if candidate(n, tries.at) != Some(tried) {
-            // Said of many in a row: the next one is on its way already.
-            return tries.in_vain.is_none();
-        }
         let lately = |at: Millis| now.saturating_sub(at) < QUEUES_TRIED_AGAIN;
         if tries.in_vain.is_some_and(lately) {
             return false;
+        }
+        if candidate(n, tries.at) != Some(tried) {
+            // Said of many in a row: the next one is on its way already.
+            return true;
         }
         tries.at = tries.at.saturating_add(1);
         if candidate(n, tries.at).is_some() {

@@ -7,6 +7,7 @@ use crate::crypto::Signer;
 use crate::endpoint::links::Link;
 use crate::endpoint::query::broken_words;
 use crate::id::{Birth, EnvelopeId, QueueId};
+use crate::limits::MAX_BROKEN;
 use crate::mailbox::{DepositProof, Tree, leaf, sign_receipt};
 use crate::rows::Rows;
 use crate::rows::evidence::{LEFT, LeftRow, SERVED};
@@ -186,4 +187,24 @@ fn a_contact_that_did_not_get_it_from_us_is_not_believed() {
     let content = machine.content(cx, from.0, Kind::CONTROL, body);
     machine.control(cx, from, &content).unwrap();
     assert!(broken_words(&bob.rows, None).unwrap().is_empty());
+}
+
+#[test]
+fn a_contact_fills_no_disk_with_hosts_that_it_made_up() {
+    let mut case = Case::new();
+    let (from, now) = (case.from, case.now);
+    let until = case.evidence.proof.until;
+    let bob = &mut case.world.nodes[1];
+    let (machine, mut out) = (&mut bob.machine, Vec::new());
+    let cx = &mut Cx { now, rng: &mut bob.rng, rows: &mut bob.rows, out: &mut out };
+    let pair = machine.sessions.pair(cx.rows, from.1).unwrap();
+    let queue = pair.sending_root().unwrap().roots.sending.queue_id(0);
+    for number in 0..2 * u8::try_from(MAX_BROKEN).unwrap() {
+        let proof = proof(&Signer::from_seed([number; 32]), queue, time(0).wall.hours(), until);
+        let evidence = Evidence { proof, ..case.evidence.clone() };
+        let body = Control::BrokenWord(evidence).to_bytes();
+        let content = machine.content(cx, from.0, Kind::CONTROL, body);
+        machine.control(cx, from, &content).unwrap();
+    }
+    assert_eq!(broken_words(&bob.rows, None).unwrap().len(), MAX_BROKEN);
 }
