@@ -32,7 +32,14 @@ pub(crate) fn open_store(home: &OpenHome, config: &Config) -> Result<Store, Erro
         Err(error) => tracing::info!(%error, "the store was not written anew"),
     }
     let place = Place::Disk(disk);
-    Store::open(Options { place, tables: all_tables() }).map_err(refused)
+    let store = Store::open(Options { place, tables: all_tables() }).map_err(refused)?;
+    if let Some(version) = store.brought_from() {
+        tracing::info!(
+            version,
+            "the store was written by an earlier version, and is of this one now"
+        );
+    }
+    Ok(store)
 }
 
 /// Reads every row of a home's store; nothing is changed.

@@ -274,6 +274,8 @@ limits! {
     MAX_QUEUE_ENVELOPES: u32 = 1_000, "envelopes";
     /// Bytes of one queue (PROTOCOL §7).
     MAX_QUEUE_BYTES: u64 = 4 << 20, "bytes";
+    /// Full queues that one owner key is told of (a flood is not one of words).
+    MAX_FULL_QUEUES: usize = 16, "queues";
     /// Owner keys of one host, public and private counted together (PROTOCOL §7).
     MAX_OWNERS: u32 = 512, "owner keys";
     /// Bytes that one host keeps (PROTOCOL §7).

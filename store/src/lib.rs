@@ -16,6 +16,7 @@ mod batch;
 mod commit;
 pub mod engine;
 mod layout;
+mod migrate;
 mod open;
 mod overlay;
 mod prepare;

@@ -4,20 +4,23 @@
 //! `_meta`:  "version" → u32     "proof" → a value sealed under the data key
 //! ```
 //!
-//! Rule: a store of another version, or under another data key, does not open and is not changed.
+//! Rule: a store of a version that is not known here, or under another data key, does not open and is not
+//! changed. One of an earlier version is brought to this one first ([`crate::migrate`]).
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use godwit_protocol::rows::Table;
+use godwit_protocol::rows::steps::{OLDEST_VERSION, VERSION};
 
 use crate::batch::{Batch, CommitError, Durable, SealedBatch, StoredWrite};
 use crate::commit::Committer;
 use crate::engine::{Engine, EngineError, Kind, MemoryEngine};
 use crate::layout::Tables;
+use crate::migrate::migrate;
 use crate::reader::{Base, Reader};
 use crate::scope::SCOPE_KEYS;
-use crate::upkeep::{self, CheckReport, Generation};
+use crate::upkeep::Generation;
 use crate::vault::{DataKey, Vault, VaultError};
 use crate::view::View;
 
@@ -64,13 +67,15 @@ pub struct Options {
 /// Why a store does not open.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
-    /// It was written by another version of this program.
-    #[error("the store has version {found}, and this program reads version {supported}")]
+    /// It was written by a version of this program that is newer, or too old.
+    #[error("the store has version {found}, and this program reads {oldest} to {newest}")]
     Version {
         /// The store's.
         found: u32,
-        /// This program's.
-        supported: u32,
+        /// The oldest that this program reads.
+        oldest: u32,
+        /// The one that it writes.
+        newest: u32,
     },
     /// The data key is not the one that it was made with.
     #[error("the store was made with another key")]
@@ -110,9 +115,45 @@ pub struct Stats {
 /// An open store. Everything it gives out keeps the engine open: drop readers and views as well
 /// before opening the same folder again.
 pub struct Store {
-    base: Arc<Base>,
+    pub(crate) base: Arc<Base>,
     committer: Committer,
     kind: Option<Kind>,
+    brought_from: Option<u32>,
+}
+
+/// A store whose rows can be read, before anything is done with them.
+pub(crate) struct Opened {
+    pub(crate) base: Base,
+    pub(crate) version: u32,
+    kind: Option<Kind>,
+}
+
+impl Opened {
+    /// Opens a store, or makes it.
+    pub(crate) fn open(options: Options) -> Result<Self, OpenError> {
+        let Options { place, tables } = options;
+        let tables = Tables::new(&tables)
+            .map_err(|(table, fault)| OpenError::Declaration { table, fault })?;
+        let (engine, vault, counts): (Arc<dyn Engine>, Vault, Option<Generation>) = match place {
+            Place::Disk(disk) => {
+                let vault = Vault::new(&disk.data_key);
+                let counts = disk.generation(&vault, &names(&tables))?;
+                (disk.open(&counts, &names(&tables))?, vault, Some(counts))
+            }
+            Place::Memory { engine, data_key } => {
+                (engine, data_key.as_ref().map_or_else(Vault::none, Vault::new), None)
+            }
+        };
+        let is_made = counts.as_ref().is_some_and(Generation::is_made);
+        let version = recognise(&*engine, &vault, is_made)?;
+        if let Some(counts) = &counts {
+            counts.made().map_err(EngineError::from)?;
+            // What a rewrite has left is of no use once this one is known to be whole.
+            counts.remove_others().map_err(EngineError::from)?;
+        }
+        let kind = counts.map(|counts| counts.kind);
+        Ok(Self { base: Base { engine, vault, tables }, version, kind })
+    }
 }
 
 impl Disk {
@@ -181,37 +222,25 @@ impl Options {
 }
 
 impl Store {
-    /// The version of what is stored.
-    pub const VERSION: u32 = 2;
-
-    /// Opens a store, or makes it.
+    /// Opens a store, or makes it; what an earlier version wrote is brought to this one.
     ///
     /// # Errors
     /// [`OpenError`], each variant as it says; nothing is changed then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { place, tables } = options;
-        let tables = Tables::new(&tables)
-            .map_err(|(table, fault)| OpenError::Declaration { table, fault })?;
-        let (engine, vault, counts): (Arc<dyn Engine>, Vault, Option<Generation>) = match place {
-            Place::Disk(disk) => {
-                let vault = Vault::new(&disk.data_key);
-                let counts = disk.generation(&vault, &names(&tables))?;
-                (disk.open(&counts, &names(&tables))?, vault, Some(counts))
-            }
-            Place::Memory { engine, data_key } => {
-                (engine, data_key.as_ref().map_or_else(Vault::none, Vault::new), None)
-            }
-        };
-        recognise(&*engine, &vault, counts.as_ref().is_some_and(Generation::is_made))?;
-        if let Some(counts) = &counts {
-            counts.made().map_err(EngineError::from)?;
-            // What a rewrite has left is of no use once this one is known to be whole.
-            counts.remove_others().map_err(EngineError::from)?;
+        let Opened { base, version, kind } = Opened::open(options)?;
+        if version < VERSION {
+            migrate(&base, version)?;
         }
-        let kind = counts.map(|counts| counts.kind);
-        let base = Arc::new(Base { engine, vault, tables });
+        let base = Arc::new(base);
         let committer = Committer::start(Arc::clone(&base)).map_err(EngineError::from)?;
-        Ok(Self { base, committer, kind })
+        let brought_from = Some(version).filter(|version| *version < VERSION);
+        Ok(Self { base, committer, kind, brought_from })
+    }
+
+    /// The version that it had, if opening it brought it to this one.
+    #[must_use]
+    pub const fn brought_from(&self) -> Option<u32> {
+        self.brought_from
     }
 
     /// The engine's name.
@@ -265,11 +294,6 @@ impl Store {
         Ok(Stats { bytes: engine.bytes, free_bytes: engine.free_bytes, batches, flushes })
     }
 
-    /// Reads every row of every declared table.
-    pub(crate) fn check(&self) -> CheckReport {
-        upkeep::run(&self.base)
-    }
-
     /// Makes everything queued durable and ends the commit thread; batches that come later are
     /// refused. Dropping the store does the same.
     pub fn close(&self) {
@@ -283,36 +307,43 @@ impl Drop for Store {
     }
 }
 
-/// Tells a store of ours from one of another version or key; marks a new one, unless it must have been
-/// marked before.
+/// Tells a store of ours from one of a version that is not known or of another key, and which version it
+/// has; marks a new one, unless it must have been marked before.
 pub(crate) fn recognise(
     engine: &dyn Engine,
     vault: &Vault,
     is_made: bool,
-) -> Result<(), OpenError> {
+) -> Result<u32, OpenError> {
     let place = (META, PROOF_KEY);
     let version = engine.get(META, VERSION_KEY)?;
     let proof = engine.get(META, PROOF_KEY)?;
     let (version, proof) = match (version, proof) {
         (Some(version), Some(proof)) => (version, proof),
         (None, None) if !is_made => {
-            let row = |key: &[u8], value| StoredWrite { table: META, key: key.to_vec(), value };
-            let version = Store::VERSION.to_be_bytes().to_vec();
-            let writes =
-                vec![row(VERSION_KEY, Some(version)), row(PROOF_KEY, Some(vault.proof(place)?))];
+            let proof = meta(PROOF_KEY, vault.proof(place)?);
+            let writes = vec![version_row(VERSION), proof];
             engine.commit(&Batch { expectations: Vec::new(), writes })?;
-            return Ok(());
+            return Ok(VERSION);
         }
         _ => return Err(OpenError::Damaged("it has lost what tells its version".into())),
     };
     let Ok(version) = <[u8; 4]>::try_from(version.as_slice()) else {
         return Err(OpenError::Damaged("its version is no number".into()));
     };
-    let (found, supported) = (u32::from_be_bytes(version), Store::VERSION);
-    if found != supported {
-        return Err(OpenError::Version { found, supported });
+    let found = u32::from_be_bytes(version);
+    if !(OLDEST_VERSION..=VERSION).contains(&found) {
+        return Err(OpenError::Version { found, oldest: OLDEST_VERSION, newest: VERSION });
     }
-    if vault.made(place, &proof) { Ok(()) } else { Err(OpenError::WrongKey) }
+    if vault.made(place, &proof) { Ok(found) } else { Err(OpenError::WrongKey) }
+}
+
+/// What says which version a store has.
+pub(crate) fn version_row(version: u32) -> StoredWrite {
+    meta(VERSION_KEY, version.to_be_bytes().to_vec())
+}
+
+fn meta(key: &[u8], value: Vec<u8>) -> StoredWrite {
+    StoredWrite { table: META, key: key.to_vec(), value: Some(value) }
 }
 
 impl From<EngineError> for OpenError {

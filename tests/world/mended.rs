@@ -4,14 +4,16 @@
 #[path = "../sim_support/mod.rs"]
 mod sim_support;
 
-use godwit_protocol::endpoint::Command;
+use godwit_protocol::endpoint::{Command, MessageState, Reason};
 use godwit_protocol::identity::account_text;
+use godwit_protocol::limits::MAX_QUEUE_ENVELOPES;
 use godwit_protocol::rows;
 use godwit_protocol::rows::contact::CONTACTS;
 use godwit_protocol::sim::{Disk, NodeId, World};
 use godwit_protocol::time::Millis;
 use sim_support::{
-    MINUTE, add, friends, in_turn, is_down, received, reply, send, they_talk, use_hosts,
+    MINUTE, add, all_delivered, friends, in_turn, is_down, received, reply, send, status,
+    they_talk, use_hosts,
 };
 
 /// Two friends, with a host or without one, who have spoken; the second, who was asked or has asked, is
@@ -44,6 +46,35 @@ fn goes_on(world: &mut World, people: [NodeId; 2], disk: Disk, knows: bool) {
         world.run_for(MINUTE).unwrap();
     }
     they_talk(world, people);
+}
+
+/// More comes for Bob than his host has room for: both know, and all of it arrives.
+#[test]
+fn a_queue_that_was_full_is_told_once_and_nothing_is_lost() {
+    let (mut world, _, [alice, bob]) = friends(3);
+    world.kill(bob);
+    world.run_for(MINUTE).unwrap();
+    let most = usize::try_from(MAX_QUEUE_ENVELOPES).unwrap();
+    for number in 0..most + 50 {
+        send(&mut world, alice, bob, &format!("text {number}"));
+    }
+    world.run_for(MINUTE).unwrap();
+    let views = world.inbox(alice).unwrap();
+    let waiting = views.iter().filter(|view| view.state == MessageState::Queued);
+    assert_eq!(waiting.clone().count(), 50);
+    assert!(waiting.filter(|view| view.reason == Some(Reason::Full)).count() > 0);
+
+    world.start(bob).unwrap();
+    world.run_for(MINUTE).unwrap();
+    let alices = world.account(alice).unwrap();
+    let said = status(&mut world, bob);
+    let full: Vec<_> = said.hosts[0].full.iter().map(|(account, _)| *account).collect();
+    assert_eq!((full, said.warnings), (vec![Some(alices)], vec!["mailbox_full".to_owned()]));
+    world.run_for(MINUTE.saturating_mul(30)).unwrap();
+    assert!(all_delivered(&world, alice));
+    assert_eq!(received(&world, bob).len(), most + 50);
+    world.run_for(Millis::from_days(1)).unwrap();
+    assert_eq!(status(&mut world, bob).hosts[0].full, []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use godwit_protocol::endpoint::query::DeviceView;
 use godwit_protocol::endpoint::{
     Change, ContactView, EndpointStatus, HostView, MessageView, Refusal, SentMessage, Why,
 };
-use godwit_protocol::id::HostId;
+use godwit_protocol::id::{AccountId, HostId};
 use godwit_protocol::identity::{account_text, peer_id_text};
 use godwit_protocol::mailbox::host::OwnerView;
 use godwit_protocol::rows::evidence::{ErasedWord, LeftRow};
@@ -142,7 +142,13 @@ pub(super) fn host(view: &HostView) -> Value {
         "last_seen": view.last_seen.map(instant),
         "lost_state_at": view.lost_state_at.map(instant),
         "broken_word_at": view.broken_word_at.map(instant),
+        "full": view.full.iter().map(full).collect::<Vec<_>>(),
     })
+}
+
+/// Whose mail a host had no room for; null for strangers.
+fn full((account, at): &(Option<AccountId>, UnixMillis)) -> Value {
+    json!({"account": account.map(|it| account_text(&it)), "at": instant(*at)})
 }
 
 pub(super) fn owner(view: &OwnerView) -> Value {

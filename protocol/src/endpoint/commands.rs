@@ -284,6 +284,7 @@ impl Endpoint {
             ("rolled_back", !self.fence.two_homes && self.fence.behind_at.is_some_and(lately)),
             ("clock", self.clock.is_doubted()),
             ("host_clock", !self.clock.dissenters(cx.now).is_empty()),
+            ("mailbox_full", self.full.is_any(cx.now.wall)),
             ("disk", self.space_low),
             ("contacts", self.is_full(false)),
             ("host", self.host_views(cx).iter().any(unsteady)),

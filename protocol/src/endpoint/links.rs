@@ -162,6 +162,10 @@ impl Endpoint {
                 self.fetched(link, owner);
                 Ok(())
             }
+            Ok(Frame::Full(owner, queue)) if state.kind == StreamKind::Mailbox => {
+                self.hear_full(cx, link, owner, queue);
+                Ok(())
+            }
             Ok(Frame::Request(id, Request::GetCard { account })) => {
                 let answer = self.card(cx, link, account);
                 send_now(cx, link, &Frame::Answer(id, answer));
@@ -181,7 +185,7 @@ impl Endpoint {
                     Ok(())
                 }
             },
-            Ok(Frame::Hello(_) | Frame::Item(_) | Frame::End(_)) | Err(_) => {
+            Ok(Frame::Hello(_) | Frame::Item(_) | Frame::End(_) | Frame::Full(..)) | Err(_) => {
                 self.close(cx, link);
                 Ok(())
             }

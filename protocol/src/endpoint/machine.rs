@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::dials::{Dial, Near, Pace};
 use super::discovery::{Discovery, OwnRecords};
-use super::hosts::{Arrival, Numbers, Queues, StampFor, Words};
+use super::hosts::{Arrival, FullQueues, Numbers, Queues, StampFor, Words};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
 use crate::clock::ClockWatch;
@@ -79,6 +79,8 @@ pub struct Endpoint {
     pub(super) words: Words,
     /// Under which numbers queues are known.
     pub(super) numbers: Numbers,
+    /// What own hosts had no room for.
+    pub(super) full: FullQueues,
     /// Own hosts that are left without waiting for contacts.
     pub(super) leaving_now: BTreeSet<HostId>,
     pub(super) queues_changed: bool,
@@ -181,6 +183,7 @@ impl Endpoint {
             lost_eras: BTreeMap::new(),
             words: Words::default(),
             numbers: Numbers::default(),
+            full: FullQueues::default(),
             leaving_now: BTreeSet::new(),
             queues_changed: true,
             acks: BTreeMap::new(),

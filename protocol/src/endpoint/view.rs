@@ -187,6 +187,8 @@ pub struct HostView {
     pub lost_state_at: Option<UnixMillis>,
     /// When it was last found not to serve what it signed for.
     pub broken_word_at: Option<UnixMillis>,
+    /// Whose mail it had no room for within a day (`None`: that of strangers), and when it said so.
+    pub full: Vec<(Option<AccountId>, UnixMillis)>,
 }
 
 /// A message as it is shown.

@@ -251,6 +251,17 @@ pub struct OwnerRow {
     pub fence: Option<FenceRecord>,
     /// Whose records it published, for a public key.
     pub account: Option<AccountId>,
+    /// Queues that were full when something came for them, 16 at most.
+    pub full: Vec<FullQueue>,
+}
+
+/// A queue that something was refused for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FullQueue {
+    /// Which.
+    pub queue: QueueId,
+    /// Whether its owner was told.
+    pub told: bool,
 }
 
 /// A queue.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
+
 use super::{Direction, ReadRows, Row, Rows, RowsError, Scope, Table};
 use crate::limits::MAX_SCAN;
 
@@ -20,6 +22,33 @@ impl MemoryRows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Every row: its table's name, its key, its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8], &[u8])> {
+        self.0.iter().map(|((table, key), value)| (*table, key.as_slice(), value.as_slice()))
+    }
+
+    /// As text: a line for each row, with its table's name, its key and its value in hexadecimal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let line = |(table, key, value): (&str, &[u8], &[u8])| {
+            format!("{table} {} {}\n", HEXLOWER.encode(key), HEXLOWER.encode(value))
+        };
+        self.iter().map(line).collect()
+    }
+
+    /// Rows of these tables from [`Self::to_text`]; `None` if it is no such text.
+    #[must_use]
+    pub fn from_text(tables: &[&'static Table], text: &str) -> Option<Self> {
+        let row = |line: &str| {
+            let mut parts = line.split(' ');
+            let name = parts.next()?;
+            let table = tables.iter().find(|table| table.name == name)?;
+            let mut bytes = || HEXLOWER.decode(parts.next()?.as_bytes()).ok();
+            Some(((table.name, bytes()?), bytes()?))
+        };
+        Some(Self(text.lines().map(row).collect::<Option<_>>()?))
     }
 
     /// How many rows a table has.

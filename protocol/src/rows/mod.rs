@@ -16,6 +16,7 @@ pub mod message;
 pub mod outbox;
 pub mod recorder;
 pub mod session;
+pub mod steps;
 pub mod typed;
 
 /// How sensitive what a table keeps is.

@@ -1,19 +1,18 @@
-//! Typed rows: one version byte, then the value through the codec.
+//! Typed rows: one byte for the shape, then the value through the codec.
 //!
-//! A change of a row's shape is a new version with a migration step, never a reinterpretation.
+//! A change of a row's shape is a step ([`super::steps`]), never a reinterpretation.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::steps::shape;
 use super::{ReadRows, Rows, RowsError, Table};
 use crate::wire::codec::{self, MAX_VALUE};
-
-const VERSION: u8 = 1;
 
 /// Reads the value under a key.
 ///
 /// # Errors
-/// [`RowsError`] if the store cannot be read, or the bytes are no value of this version and type.
+/// [`RowsError`] if the store cannot be read, or the bytes are no value of this shape and type.
 pub fn load<T: DeserializeOwned>(
     rows: &dyn ReadRows,
     table: &'static Table,
@@ -32,7 +31,7 @@ pub fn save<T: Serialize>(
     key: &[u8],
     value: &T,
 ) -> Result<(), RowsError> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![shape(table)];
     let encoded = codec::encode(value, MAX_VALUE)
         .map_err(|error| RowsError(format!("a row of `{}`: {error}", table.name)))?;
     bytes.extend_from_slice(&encoded);
@@ -43,14 +42,12 @@ pub fn save<T: Serialize>(
 /// Reads the value that a scan returned.
 ///
 /// # Errors
-/// [`RowsError`] if the bytes are no value of this version and type.
+/// [`RowsError`] if the bytes are no value of this shape and type.
 pub fn parse<T: DeserializeOwned>(table: &'static Table, bytes: &[u8]) -> Result<T, RowsError> {
     match bytes.split_first() {
-        Some((&VERSION, value)) => codec::decode(value, MAX_VALUE)
+        Some((found, value)) if *found == shape(table) => codec::decode(value, MAX_VALUE)
             .map_err(|error| RowsError(format!("a row of `{}`: {error}", table.name))),
-        Some((version, _)) => {
-            Err(RowsError(format!("a row of `{}` has version {version}", table.name)))
-        }
+        Some((found, _)) => Err(RowsError(format!("a row of `{}` has shape {found}", table.name))),
         None => Err(RowsError(format!("a row of `{}` is empty", table.name))),
     }
 }

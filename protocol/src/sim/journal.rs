@@ -27,6 +27,18 @@ impl Disk {
         }
     }
 
+    /// A disk with these rows, and no other.
+    #[must_use]
+    pub const fn of(rows: MemoryRows) -> Self {
+        Self(rows)
+    }
+
+    /// What is on it.
+    #[must_use]
+    pub const fn rows(&self) -> &MemoryRows {
+        &self.0
+    }
+
     /// How many rows a table has.
     #[must_use]
     pub fn count(&self, table: &'static Table) -> usize {

@@ -4,7 +4,7 @@
 //! acceptor ── Hello ──────────────────────────► opener         first, once
 //! opener   ── Request(id, …) ─────────────────► acceptor       pipelined; on `direct` both sides ask
 //!          ◄───────────────── Answer(id, …) ──                 one for each request, any order
-//!          ◄── Item, End ──                                    what a `Fetch` brings
+//!          ◄── Item, End, Full ──                              what a `Fetch` brings
 //! ```
 //!
 //! Every enum is append-only. Decoding is total and bounded by [`MAX_FRAME`]; what is signed is
@@ -33,6 +33,8 @@ pub enum Frame {
     Item(Item),
     /// Everything that was there is out; what follows are live pushes.
     End(OwnerKey),
+    /// Something was refused for want of room in this queue; said once, after `End`.
+    Full(OwnerKey, QueueId),
 }
 
 impl Frame {

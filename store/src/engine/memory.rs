@@ -40,6 +40,9 @@ struct State {
     /// How to take back what is applied and not synced, oldest first.
     undo: Vec<StoredWrite>,
     fault: Option<Fault>,
+    /// Commits before it, and whether this is the one.
+    before_fault: usize,
+    fault_due: bool,
     syncs: u64,
     broken: bool,
 }
@@ -70,7 +73,14 @@ impl MemoryEngine {
 
     /// Lets the next commit fail.
     pub fn fail_next(&self, fault: Fault) {
-        self.write().fault = Some(fault);
+        self.fail_after(0, fault);
+    }
+
+    /// Lets a commit fail after so many that do not.
+    pub fn fail_after(&self, commits: usize, fault: Fault) {
+        let mut state = self.write();
+        state.fault = Some(fault);
+        state.before_fault = commits;
     }
 
     /// Holds every sync back while the answer lives: what is committed meanwhile waits.
@@ -105,7 +115,9 @@ impl MemoryEngine {
                 return Err(EngineError::Unexpected { table: expected.table });
             }
         }
-        if state.fault == Some(Fault::DiskFull) {
+        state.fault_due = state.before_fault == 0;
+        state.before_fault = state.before_fault.saturating_sub(1);
+        if state.fault_due && state.fault == Some(Fault::DiskFull) {
             state.fault = None;
             state.broken = true;
             return Err(io::Error::from(io::ErrorKind::StorageFull).into());
@@ -173,7 +185,7 @@ impl Engine for MemoryEngine {
         if state.broken {
             return Err(EngineError::Broken);
         }
-        if state.fault.take() == Some(Fault::SyncFailed) {
+        if state.fault_due && state.fault.take() == Some(Fault::SyncFailed) {
             state.broken = true;
             return Err(io::Error::other("the sync failed").into());
         }

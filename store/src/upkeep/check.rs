@@ -8,7 +8,7 @@ use godwit_protocol::limits::MAX_SCAN;
 use godwit_protocol::rows::{Direction, Row, Table};
 
 use crate::engine::EngineError;
-use crate::open::{Disk, OpenError, Options, Place, Store};
+use crate::open::{Disk, OpenError, Opened, Options, Place};
 use crate::reader::Base;
 use crate::upkeep::Generation;
 
@@ -78,7 +78,7 @@ pub fn check(disk: &Disk, tables: &[&'static Table]) -> Result<Option<CheckRepor
     let Some(counts) = Generation::find(&disk.folder)? else { return Ok(None) };
     let verified = counts.kind.verify(&counts.path());
     let place = Place::Disk(disk.again());
-    let mut report = Store::open(Options { place, tables: tables.to_vec() })?.check();
+    let mut report = run(&Opened::open(Options { place, tables: tables.to_vec() })?.base);
     if let Err(error) = verified {
         report.tables.push(DamagedTable { table: "all", reason: error.to_string() });
     }

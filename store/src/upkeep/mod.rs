@@ -14,6 +14,7 @@ mod repair;
 mod rewrite;
 mod tidy;
 
+#[cfg(test)]
 pub(crate) use check::run;
 pub use check::{CheckReport, DamagedRow, DamagedTable, check};
 pub(crate) use folder::Generation;

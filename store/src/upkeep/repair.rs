@@ -13,12 +13,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use godwit_protocol::rows::steps::OLDEST_VERSION;
 use godwit_protocol::rows::{Direction, Row, Table};
 
 use super::check::{CheckReport, DamagedTable, check};
 use super::rewrite::{Copy, PAGE, declared};
 use crate::engine::{Engine, EngineError, Kind};
-use crate::open::{Disk, OpenError, names, recognise};
+use crate::open::{Disk, OpenError, names, recognise, version_row};
 use crate::scope::SCOPE_KEYS;
 use crate::upkeep::Generation;
 use crate::vault::Vault;
@@ -87,6 +88,8 @@ pub fn repair(
     }
     let vault = Vault::new(&disk.data_key);
     recognise(&*copy.target, &vault, false)?;
+    // What was saved may be of any version: its steps are done at the next start.
+    copy.write_row(version_row(OLDEST_VERSION))?;
     let (table, key, value) = note;
     let key = tables.key(table, key, &vault).map_err(|error| OpenError::Damaged(error.0))?;
     let value = vault.seal(table, &key, value, None)?;

@@ -114,7 +114,12 @@ impl Copy {
     ) -> Result<(), EngineError> {
         self.bytes = self.bytes.saturating_add(key.len()).saturating_add(value.len());
         self.rows = self.rows.saturating_add(1);
-        self.batch.writes.push(StoredWrite { table, key, value: Some(value) });
+        self.write_row(StoredWrite { table, key, value: Some(value) })
+    }
+
+    /// A row that is not counted.
+    pub(crate) fn write_row(&mut self, row: StoredWrite) -> Result<(), EngineError> {
+        self.batch.writes.push(row);
         if self.bytes >= MAX_BYTES || self.batch.writes.len() >= MAX_ROWS {
             self.write()?;
         }

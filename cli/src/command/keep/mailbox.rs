@@ -195,6 +195,7 @@ fn print(hosts: &Value, format: Format) -> Result<(), Failure> {
                 .collect();
             let table = text::table(&["HOST", "STATE", "LAST SEEN", "ADDRESSES"], &rows);
             output::line(&format!("{table}\nk = {}", text::field(hosts, "k")))?;
+            print_full(hosts)?;
             let left = hosts.get("left").and_then(Value::as_array).into_iter().flatten();
             for host in left {
                 let (peer, at) = (text::field(host, "peer_id"), text::field(host, "left_at"));
@@ -206,6 +207,24 @@ fn print(hosts: &Value, format: Format) -> Result<(), Failure> {
                 };
                 output::line(&format!("left {peer} at {}: {word}", text::local(&at)))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Whose mail hosts had no room for: who wrote it tries again by itself.
+fn print_full(hosts: &Value) -> Result<(), Failure> {
+    for host in hosts.get("hosts").and_then(Value::as_array).into_iter().flatten() {
+        for full in host.get("full").and_then(Value::as_array).into_iter().flatten() {
+            let whose = match full.get("account").and_then(Value::as_str) {
+                Some(account) => format!("mail of {account}"),
+                None => "requests of strangers".to_owned(),
+            };
+            let (peer, at) = (text::field(host, "peer_id"), text::field(full, "at"));
+            let at = text::local(&at);
+            output::line(&format!(
+                "{peer} had no room for {whose} ({at}): who wrote tries again by itself"
+            ))?;
         }
     }
     Ok(())

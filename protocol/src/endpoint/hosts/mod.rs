@@ -7,6 +7,7 @@
 //! | `own` | using, leaving, showing; what contacts and links are told |
 //! | `register` | keys, queues and records at an own host; a host that lost state |
 //! | `fetch` | what an own host brings, and what it may delete |
+//! | `full` | what own hosts had no room for |
 //! | `ways` | which hosts of a contact take which line now |
 //! | `deposit` | envelopes at hosts, and their word for them |
 //! | `evidence` | a host that signed for an envelope and does not serve it |
@@ -16,6 +17,7 @@
 mod deposit;
 mod evidence;
 mod fetch;
+mod full;
 mod own;
 mod queues;
 mod register;
@@ -25,6 +27,7 @@ mod ways;
 pub(super) use deposit::{Deposited, StampFor};
 pub(super) use evidence::Words;
 pub(super) use fetch::Arrival;
+pub(super) use full::FullQueues;
 pub(super) use queues::Queues;
 pub(super) use rotation::Numbers;
 pub(super) use ways::{Gate, Way};

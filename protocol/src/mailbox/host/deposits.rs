@@ -196,6 +196,10 @@ impl HostMachine {
             || self.counters.bytes.saturating_add(length) > self.setup.bytes
             || self.space_low;
         if full {
+            let crowded = queue_full || owner_bytes.saturating_add(length) > MAX_OWNER_BYTES;
+            if crowded {
+                self.note_full(hx.rows, place)?;
+            }
             return Ok(Err(Refused::Full));
         }
         self.keep(hx, link, opened, (envelope, bytes, until))?;
@@ -336,6 +340,7 @@ impl HostMachine {
             *count = count.saturating_sub(1);
             row.bytes = row.bytes.saturating_sub(length);
         }
+        self.note_room(hx.rows, (role, owner, place.queue))?;
         self.counters.envelopes = self.counters.envelopes.saturating_sub(1);
         self.counters.bytes = self.counters.bytes.saturating_sub(length);
         if role == OwnerRole::Public && !place.invited {

@@ -33,6 +33,11 @@ pub(super) struct Fetching {
 }
 
 impl Fetching {
+    /// Whether everything that was there is out.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     fn has_room(&self) -> bool {
         self.out.len() < MAX_FETCH_ITEMS && self.bytes < MAX_FETCH_BYTES
     }
@@ -138,6 +143,7 @@ impl HostMachine {
                     push_on(hx, *link, owner, fetching)?;
                 }
             }
+            self.tell_full(hx, owner)?;
         }
         Ok(())
     }

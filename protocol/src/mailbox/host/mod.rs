@@ -9,6 +9,7 @@
 //! | `owners` | proof, admission, queues, records, invites, erasure |
 //! | `deposits` | opening, depositing, taking back; one receipt for a commit |
 //! | `fetches` | items within a window, live push, acknowledgement |
+//! | `full` | who is told that there was no room |
 //! | `sweep` | what is over goes, but never on the word of one clock |
 //! | `commands` | what the operator asks for |
 //!
@@ -20,6 +21,7 @@ mod commands;
 mod deposits;
 mod exchange;
 mod fetches;
+mod full;
 mod ledger;
 mod links;
 mod machine;

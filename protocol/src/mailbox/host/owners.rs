@@ -92,6 +92,7 @@ impl HostMachine {
             next: 0,
             fence: None,
             account: None,
+            full: Vec::new(),
         };
         self.ledger.add_owner(role, row);
         hx.done(at, Answer::Done);
@@ -237,6 +238,7 @@ impl HostMachine {
         hx.rows.delete(&trees(role).places, queue.as_bytes());
         if let Some(row) = self.ledger.owner_mut(hx.rows, owner)? {
             row.queues = row.queues.saturating_sub(1);
+            row.full.retain(|full| full.queue != queue);
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use crate::wire::frame::{
 };
 
 mod beyond;
+mod full;
 
 const START: u64 = 1_700_000_000_000;
 const TOKEN: [u8; 32] = [5; 32];

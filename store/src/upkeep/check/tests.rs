@@ -69,7 +69,7 @@ fn one_flipped_bit_in_any_row_of_any_table_is_named_by_table_and_key() {
         engine.commit(&Batch { expectations: Vec::new(), writes: vec![write] }).unwrap();
         drop(engine);
 
-        let report = open(&folder).check();
+        let report = crate::upkeep::run(&open(&folder).base);
 
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let named = vec![DamagedRow { table: table.name, key: hex }];
@@ -95,7 +95,7 @@ fn a_row_that_was_moved_to_another_key_or_table_is_named() {
     engine.commit(&Batch { expectations: Vec::new(), writes }).unwrap();
     drop(engine);
 
-    let report = open(&folder).check();
+    let report = crate::upkeep::run(&open(&folder).base);
 
     let tables: Vec<&str> = report.named.iter().map(|row| row.table).collect();
     assert_eq!((report.damaged, tables), (2, vec![all[0].name, all[1].name]));
@@ -109,7 +109,7 @@ fn a_flipped_bit_anywhere_in_the_files_never_passes_for_something_else() {
     let whole = std::fs::read(&path).unwrap();
     let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let sound = open(&folder);
-    let rows = sound.check().rows;
+    let rows = crate::upkeep::run(&sound.base).rows;
     drop(sound);
     for step in 0..40 {
         let mut bytes = whole.clone();
@@ -119,7 +119,7 @@ fn a_flipped_bit_anywhere_in_the_files_never_passes_for_something_else() {
         // Refused as a whole; or each row is what was written, named as damaged, or gone with what
         // the engine took for the torn end of its log.
         if let Ok(store) = try_open(&folder) {
-            let report = store.check();
+            let report = crate::upkeep::run(&store.base);
             let mut wrong = 0;
             for (table, number, key) in every_row() {
                 match store.reader().get(table, &key) {
