@@ -286,6 +286,8 @@ limits! {
     MAX_CONTACT_BYTES: u64 = 400 * 1_024, "bytes";
     /// Reserved places in a contact queue for invited strangers (PROTOCOL §7).
     MAX_INVITED_ENVELOPES: u32 = 20, "envelopes";
+    /// Bytes of invited strangers, beside those of a contact queue: the largest ones (PROTOCOL §7).
+    MAX_INVITED_BYTES: u64 = 20 * (16 * 1_024 + 100), "bytes";
     /// A harder stamp than this is refused (PROTOCOL §7).
     MAX_STAMP_BITS: u8 = 24, "bits";
     /// A stamp's difficulty at rest: about 0.1 s of one core (PROTOCOL §7).

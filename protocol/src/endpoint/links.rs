@@ -185,6 +185,8 @@ impl Endpoint {
                     Ok(())
                 }
             },
+            // A host may have more to say than this version knows.
+            Err(_) if state.kind == StreamKind::Mailbox && Frame::is_later(bytes) => Ok(()),
             Ok(Frame::Hello(_) | Frame::Item(_) | Frame::End(_) | Frame::Full(..)) | Err(_) => {
                 self.close(cx, link);
                 Ok(())

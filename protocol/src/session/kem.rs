@@ -223,10 +223,12 @@ impl KemRatchet {
         if self.next_number() != Some(epoch) {
             return KemAccept::NotDue;
         }
+        let key = reader.take(if tag == OFFER { KEM_PUBLIC } else { KEM_CIPHERTEXT });
+        let Some(key) = key.filter(|_| reader.finished()) else { return KemAccept::NotDue };
         let accepted = match (tag, &self.part) {
             (OFFER, Part::Answered(_)) => Some(KemAccept::Answer),
-            (OFFER, Part::None) => self.answer(epoch, reader.take(KEM_PUBLIC), th, rng),
-            (ANSWER, Part::Offered(_)) => self.complete(epoch, reader.take(KEM_CIPHERTEXT), th),
+            (OFFER, Part::None) => self.answer(epoch, key, th, rng),
+            (ANSWER, Part::Offered(_)) => self.complete(epoch, key, th),
             _ => None,
         };
         accepted.unwrap_or(KemAccept::NotDue)
@@ -235,7 +237,7 @@ impl KemRatchet {
     fn answer(
         &mut self,
         epoch: u32,
-        ek: Option<&[u8]>,
+        ek: &[u8],
         th: &[u8; 32],
         rng: &mut dyn CryptoRng,
     ) -> Option<KemAccept> {
@@ -243,7 +245,7 @@ impl KemRatchet {
         if !closed || self.role.offers(epoch) {
             return None;
         }
-        let key = RatchetPublic::new(ek?).ok()?;
+        let key = RatchetPublic::new(ek).ok()?;
         let (ct, shared) = key.encapsulate(rng).ok()?;
         let (root, sending, receiving) = self.epoch_chains(epoch, &shared, key.as_bytes(), &ct, th);
         self.root = root;
@@ -252,9 +254,8 @@ impl KemRatchet {
         Some(KemAccept::Answer)
     }
 
-    fn complete(&mut self, epoch: u32, ct: Option<&[u8]>, th: &[u8; 32]) -> Option<KemAccept> {
+    fn complete(&mut self, epoch: u32, ct: &[u8], th: &[u8; 32]) -> Option<KemAccept> {
         let Part::Offered(seed) = &self.part else { return None };
-        let ct = ct?;
         let shared = seed.decapsulate(ct).ok()?;
         let public = seed.public();
         let (root, sending, receiving) =

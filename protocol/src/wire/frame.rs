@@ -38,12 +38,21 @@ pub enum Frame {
 }
 
 impl Frame {
+    /// How many kinds there are.
+    const KNOWN: u32 = 6;
+
     /// Encodes the frame.
     ///
     /// # Errors
     /// [`CodecError::TooLarge`] above [`MAX_FRAME`].
     pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
         codec::encode(self, MAX_FRAME)
+    }
+
+    /// Whether these bytes are a frame of a number that this version does not know.
+    #[must_use]
+    pub fn is_later(bytes: &[u8]) -> bool {
+        bytes.first_chunk().is_some_and(|number| u32::from_le_bytes(*number) >= Self::KNOWN)
     }
 
     /// Decodes a frame.
@@ -323,4 +332,18 @@ pub struct Item {
     pub owner: OwnerKey,
     /// The envelope's bytes.
     pub envelope: ByteBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, OwnerKey, QueueId};
+
+    #[test]
+    fn a_frame_of_a_later_version_is_told_from_a_broken_one() {
+        let last = Frame::Full(OwnerKey([1; 32]), QueueId([2; 32])).encode().unwrap();
+        assert_eq!(last[..4], (Frame::KNOWN - 1).to_le_bytes());
+        assert!(!Frame::is_later(&last) && !Frame::is_later(&last[..9]));
+        assert!(!Frame::is_later(&[]) && !Frame::is_later(&[9, 0, 0]));
+        assert!(Frame::is_later(&[6, 0, 0, 0]) && Frame::is_later(&[255; 70]));
+    }
 }

@@ -202,7 +202,9 @@ impl Endpoint {
                 self.save_number(cx, at, row)
             }
             (Some(_), Some(known)) if now.since(known) >= SESSION_GRACE => {
+                // The next one comes at a time that nobody can tell from this one.
                 row.old = None;
+                row.raise_at = row.raise_at.max(now.saturating_add(Self::jitter(cx)));
                 self.save_number(cx, at, row)
             }
             (None, _) if row.raise_at <= now => {
@@ -224,9 +226,12 @@ impl Endpoint {
     }
 
     fn next_raise(&self, cx: &mut Cx<'_>) -> UnixMillis {
+        cx.now.wall.saturating_add(QUEUE_LIFE).saturating_add(Self::jitter(cx))
+    }
+
+    fn jitter(cx: &mut Cx<'_>) -> Millis {
         let drawn = u64::from(u32::from_le_bytes(cx.random()));
-        let jitter = drawn.checked_rem(QUEUE_JITTER.0).unwrap_or(0);
-        cx.now.wall.saturating_add(QUEUE_LIFE).saturating_add(Millis(jitter))
+        Millis(drawn.checked_rem(QUEUE_JITTER.0).unwrap_or(0))
     }
 
     /// The number of every own queue of a device, as it is told.

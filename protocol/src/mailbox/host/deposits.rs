@@ -12,8 +12,8 @@ use crate::crypto::hash;
 use crate::envelope::{Envelope, revoke_hash};
 use crate::id::{EnvelopeId, OwnerKey, QueueId};
 use crate::limits::{
-    DEFAULT_GRANT, MAX_CONTACT_ENVELOPE, MAX_CONTACT_ENVELOPES, MAX_INVITED_ENVELOPES,
-    MAX_OWNER_BYTES, MAX_QUEUE_ENVELOPES,
+    DEFAULT_GRANT, MAX_CONTACT_ENVELOPE, MAX_CONTACT_ENVELOPES, MAX_INVITED_BYTES,
+    MAX_INVITED_ENVELOPES, MAX_OWNER_BYTES, MAX_QUEUE_ENVELOPES,
 };
 use crate::machine::LinkId;
 use crate::mailbox::{Stamped, Tree, check_stamp, host_proof_hash, leaf, sign_receipt, token_hash};
@@ -30,7 +30,7 @@ pub(super) struct Accepted {
     at: At,
     role: OwnerRole,
     pub(super) owner: OwnerKey,
-    queue: QueueId,
+    pub(super) queue: QueueId,
     hash: [u8; 32],
     until: UnixHours,
 }
@@ -189,7 +189,10 @@ impl HostMachine {
             return Ok(Err(Refused::Rejected));
         }
         let in_queue = row.bytes.saturating_add(length);
-        let queue_full = count >= most || in_queue > Self::queue_limit(row);
+        // What strangers fill is not taken from those who were invited.
+        let reserved = if invited { MAX_INVITED_BYTES } else { 0 };
+        let room = Self::queue_limit(row).saturating_add(reserved);
+        let queue_full = count >= most || in_queue > room;
         let owner_bytes = self.ledger.owner(hx.rows, opened.owner)?.map_or(0, |(_, it)| it.bytes);
         let full = queue_full
             || owner_bytes.saturating_add(length) > MAX_OWNER_BYTES
@@ -248,6 +251,13 @@ impl HostMachine {
         }
         self.to_push.insert(opened.owner);
         Ok(())
+    }
+
+    /// Deposits of this batch whose mail went within it.
+    pub(super) fn turn_away(&mut self, hx: &mut Hx<'_>, which: impl Fn(&Accepted) -> bool) {
+        for deposit in self.accepted.extract_if(.., |deposit| which(deposit)) {
+            hx.refuse(deposit.at, Refused::NotFound);
+        }
     }
 
     /// Signs once for everything that this batch takes.

@@ -8,8 +8,8 @@ use super::machine::{HostMachine, Hx};
 use crate::crypto::SignatureBytes;
 use crate::id::{AccountId, HostId, OwnerKey, QueueId};
 use crate::limits::{
-    INVITE_LIFE, MAX_CARD_RECORDS, MAX_CONTACT_BYTES, MAX_OWNER_QUEUES, MAX_QUEUE_BYTES,
-    MAX_RECORD, MAX_REGISTER, MAX_SCAN, SESSION_GRACE,
+    DEFAULT_GRANT, INVITE_LIFE, MAX_CARD_RECORDS, MAX_CONTACT_BYTES, MAX_OWNER_QUEUES,
+    MAX_QUEUE_BYTES, MAX_RECORD, MAX_REGISTER, MAX_SCAN, SESSION_GRACE,
 };
 use crate::machine::LinkId;
 use crate::mailbox::{check_owner, sign_erasure};
@@ -222,6 +222,7 @@ impl HostMachine {
                 self.delete_mail(hx, (role, owner), id, &place)?;
             }
         }
+        self.turn_away(hx, |deposit| deposit.owner == owner && queues.contains(&deposit.queue));
         for queue in queues {
             let place = (role, owner, *queue);
             if self.ledger.queue(hx.rows, place)?.is_some() {
@@ -407,9 +408,17 @@ impl HostMachine {
                 self.puts.forget(account);
             }
         }
+        // They name the owner, and are not sealed under its key.
+        let now = hx.now.wall;
+        for hour in now.hours().0..=now.saturating_add(DEFAULT_GRANT).hours_up().0 {
+            let end = [&hour.to_be_bytes()[..], owner.as_bytes()].concat();
+            if hx.rows.get(&trees(role).ends, &end)?.is_some() {
+                hx.rows.delete(&trees(role).ends, &end);
+            }
+        }
         hx.rows.erase_owner(owner.as_bytes());
         self.ledger.remove_owner(owner);
-        self.accepted.retain(|deposit| deposit.owner != owner);
+        self.turn_away(hx, |deposit| deposit.owner == owner);
         self.counters.owners = self.counters.owners.saturating_sub(1);
         self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
         self.counters.envelopes = self.counters.envelopes.saturating_sub(u64::from(envelopes));

@@ -174,6 +174,11 @@ fn parts_are_repeated_alike_and_answered_once() {
     let alice = alice.session.offer_kem(day, &mut rng).unwrap();
     let offer = alice.kem_part().unwrap();
 
+    // Whatever is too long or too short is none.
+    for wrong in [[&offer[..], &[0]].concat(), offer[..offer.len() - 1].to_vec()] {
+        let (_, accepted) = bob.session.clone().accept_kem_part(&wrong, &mut rng);
+        assert_eq!(accepted, KemAccept::NotDue);
+    }
     let (bob, first) = bob.session.accept_kem_part(&offer, &mut rng);
     let answer = bob.kem_part().unwrap();
     let (again, second) = bob.accept_kem_part(&offer, &mut rng);

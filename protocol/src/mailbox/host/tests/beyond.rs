@@ -251,6 +251,66 @@ fn invited_strangers_have_no_more_places_than_are_reserved() {
     assert_eq!(ask(most), [Frame::Answer(1, Answer::Refused(Refused::Full))]);
 }
 
+/// Strangers have taken all the room of a contact queue: those who were invited have theirs.
+#[test]
+fn strangers_take_no_room_from_those_who_were_invited() {
+    let mut bench = Bench::new(Admission::Open);
+    let (owner_link, owner) = bench.owner(2, OwnerRole::Public);
+    let at = (OwnerRole::Public, owner, CONTACT);
+    bench.machine.ledger.touch(&bench.rows, at).unwrap().unwrap().bytes = MAX_CONTACT_BYTES;
+    let expires = UnixMillis(START).saturating_add(Millis::from_days(3)).hours();
+    let link = bench.link();
+    for number in 0..u8::try_from(MAX_INVITED_ENVELOPES).unwrap() {
+        let proof = host_proof(&[number; 16], &host());
+        let hash = host_proof_hash(&proof);
+        bench.ask(owner_link, Request::Invite { owner, queue: CONTACT, hash, expires });
+        bench.ask(link, Request::Open { queue: CONTACT, key: OpenKey::Invite(proof) });
+        let mut bytes = vec![number; 16 * 1_024];
+        bytes[0] = number;
+        let hours = UnixMillis(START).saturating_add(Millis::from_days(2)).hours_up();
+        let large = Envelope::new(CONTACT, [0; 16], hours, revoke_hash(&[9; 16]), bytes).unwrap();
+        let frames = bench.batch(vec![Bench::deposit(link, &large)]);
+        assert!(matches!(frames[0], Frame::Answer(_, Answer::Deposited { .. })), "{frames:?}");
+    }
+}
+
+/// Every request is answered, whatever else is in its batch; nothing is signed for that has gone.
+#[test]
+fn a_deposit_whose_queue_goes_in_the_same_batch_is_turned_away() {
+    let erase = |owner| vec![Request::Erase { owner }];
+    let move_away = |owner| {
+        let access = QueueAccess::Token(token_hash(&TOKEN));
+        let queues = vec![Registration { queue: QUEUE, access, quota: 0 }];
+        let drop = Request::Drop { owner, queues: vec![QUEUE] };
+        vec![drop, Request::Register { owner, queues }]
+    };
+    for requests in [erase, move_away] {
+        let mut bench = Bench::new(Admission::Open);
+        let (link, owner) = bench.owner(2, OwnerRole::Private);
+        let sender = bench.sender();
+        let mut inputs = vec![Bench::deposit(sender, &envelope(QUEUE, 1))];
+        inputs.extend(requests(owner).into_iter().map(|it| Bench::frame(link, it)));
+        let frames = bench.batch(inputs);
+        assert!(
+            frames.contains(&Frame::Answer(1, Answer::Refused(Refused::NotFound))),
+            "{frames:?}"
+        );
+        let signed = |it: &Frame| matches!(it, Frame::Answer(_, Answer::Deposited { .. }));
+        assert!(!frames.iter().any(signed), "{frames:?}");
+    }
+}
+
+#[test]
+fn nothing_of_an_owner_is_left_that_it_erased() {
+    let mut bench = Bench::new(Admission::Open);
+    let (link, owner) = bench.owner(2, OwnerRole::Private);
+    let sender = bench.sender();
+    bench.batch(vec![Bench::deposit(sender, &envelope(QUEUE, 1))]);
+    assert!(matches!(bench.ask(link, Request::Erase { owner }), Answer::Erased { .. }));
+    let left: Vec<&str> = bench.rows.iter().map(|(table, ..)| table).collect();
+    assert_eq!(left, ["hosting", "hosting"]);
+}
+
 #[test]
 fn no_stranger_is_asked_for_more_work_than_anybody_may_ask() {
     let mut bench = Bench::new(Admission::Open);

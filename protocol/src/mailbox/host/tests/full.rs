@@ -32,7 +32,8 @@ fn empty(bench: &mut Bench, link: LinkId, owner: OwnerKey) -> Vec<QueueId> {
     }
 }
 
-const MOST: u64 = MAX_QUEUE_ENVELOPES as u64;
+/// Envelopes of a queue.
+const MOST: u64 = 1_000;
 
 #[test]
 fn an_owner_that_was_away_is_told_once_and_again_when_it_is_full_again() {
@@ -40,6 +41,7 @@ fn an_owner_that_was_away_is_told_once_and_again_when_it_is_full_again() {
     let (_, owner) = bench.owner(2, OwnerRole::Private);
     let sender = bench.sender();
     let refused = Frame::Answer(1, Answer::Refused(Refused::Full));
+    assert_eq!(MOST, u64::from(MAX_QUEUE_ENVELOPES));
     assert_eq!(fill(&mut bench, sender, 0, MOST), std::slice::from_ref(&refused));
     for _ in 0..3 {
         let frames = bench.batch(vec![Bench::deposit(sender, &envelope(QUEUE, MOST))]);
