@@ -2,7 +2,7 @@
 //!
 //! | doubt | raised when the wall clock | what time is used meanwhile |
 //! |---|---|---|
-//! | own | lies before the newest time that this node committed | that time and what has passed since |
+//! | own | lies before the newest time that this node committed, at a start | that time and what has passed since |
 //! | own | moved against the monotonic clock by more than an hour | where it was, and what has passed since |
 //! | own | lies a month after the newest committed time at a start | the wall clock's |
 //! | hosts' | differs by more than an hour from the median of three own hosts or more | the wall clock's |

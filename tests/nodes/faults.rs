@@ -8,17 +8,19 @@
 mod cli_support;
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cli_support::Place;
 use cli_support::node::{Node, befriended, friends, post_to_bob};
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 /// A small source of odd numbers: the moments of the kills need not be good ones.
 struct Dice(u64);
@@ -409,4 +411,77 @@ fn strangers_take_no_descriptor_that_the_node_and_its_friends_need() {
     bob.receives(&["first", "through the crowd"]);
     let of = format!("/proc/{}/fd", bob.child.as_ref().unwrap().id());
     assert!(std::fs::read_dir(of).unwrap().count() < 200);
+}
+
+/// How every negotiation begins.
+const HELLO: &[u8; 20] = b"\x13/multistream/1.0.0\n";
+
+/// A connection on which that comes byte by byte; whether it is open still.
+fn dribbles(stranger: &mut TcpStream, round: usize) -> bool {
+    let mut answer = [0; 64];
+    // The node's own greeting may come first.
+    let closed = match stranger.read(&mut answer) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    };
+    !closed && HELLO.get(round).is_none_or(|byte| stranger.write_all(&[*byte]).is_ok())
+}
+
+/// Whether a connection from an address is answered: with the first line of the negotiation.
+fn is_let_in(from: [u8; 4], at: SocketAddr) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        let mut stream = socket.connect(at).await.unwrap();
+        let mut answer = [0; 20];
+        let asked = async {
+            stream.write_all(HELLO).await?;
+            stream.read_exact(&mut answer).await
+        };
+        let answered = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        answered.is_ok_and(|it| it.is_ok()) && answer == *HELLO
+    })
+}
+
+#[test]
+fn five_thousand_connections_from_one_address_and_bytes_that_dribble_harm_nobody() {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let count = hard.map_or(5_000, |hard| hard.saturating_sub(1_000).min(5_000));
+    setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }).unwrap();
+    let (alice, bob) = friends();
+    let port: u16 = bob.listens.rsplit('/').next().unwrap().parse().unwrap();
+    let (before, at) = (bob.memory(), SocketAddr::from(([127, 0, 0, 1], port)));
+    let mut strangers: Vec<TcpStream> = Vec::new();
+    for _ in 0..count {
+        if let Ok(stranger) = TcpStream::connect_timeout(&at, Duration::from_secs(1)) {
+            stranger.set_nonblocking(true).unwrap();
+            strangers.push(stranger);
+        }
+    }
+    println!("{} of {count} connections", strangers.len());
+    assert!(u64::try_from(strangers.len()).unwrap() > count / 2);
+
+    alice.ok(&["send", "bob", "through the crowd", "--wait", "delivered"]);
+    // Whoever comes from elsewhere finds a place.
+    assert!(is_let_in([127, 0, 0, 2], at), "the crowd has taken every place");
+    let start = Instant::now();
+    let (mut open, mut round) = (strangers.len(), 0);
+    let mut most = bob.memory();
+    while open > 0 {
+        assert!(start.elapsed() < Duration::from_secs(90), "{open} are waited for still");
+        // One byte each in about a second: the pace is theirs, and nothing waits for it.
+        std::thread::sleep(Duration::from_secs(1));
+        strangers.retain_mut(|stranger| dribbles(stranger, round));
+        round += 1;
+        open = strangers.len();
+        most = most.max(bob.memory());
+    }
+    println!(
+        "all were given up after {} s; {before} bytes before, {most} then",
+        start.elapsed().as_secs()
+    );
+    assert!(most < before + (64 << 20), "{most} bytes, and {before} before");
+    alice.ok(&["send", "bob", "and after it", "--wait", "delivered"]);
+    bob.receives(&["first", "through the crowd", "and after it"]);
 }

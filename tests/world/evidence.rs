@@ -6,6 +6,7 @@ mod sim_support;
 
 use godwit_protocol::endpoint::{HostState, Step, StepKind};
 use godwit_protocol::id::{HostId, MessageId};
+use godwit_protocol::rows::mailbox::PRIVATE;
 use godwit_protocol::sim::{Disk, Lies, NodeId, World};
 use godwit_protocol::time::Millis;
 use sim_support::{
@@ -186,4 +187,35 @@ fn a_host_that_lost_state_twice_gets_mail_and_its_word_does_not_count() {
     world.start(hosts[2]).unwrap();
     world.run_for(MINUTE.saturating_mul(5)).unwrap();
     assert_eq!(world.why(alice, message).unwrap().unwrap().state.as_str(), "deposited");
+}
+
+/// It says so every ten minutes for two days: what lay there is given to it again six or seven times, and
+/// everything arrives when it has come to its senses.
+#[test]
+fn a_host_that_loses_everything_without_end_is_not_served_without_end() {
+    let (mut world, [_, host], [alice, bob]) = friends(31);
+    world.part(alice, bob, true);
+    world.cut_links(alice);
+    world.lie(host, LIAR);
+    for number in 0..5 {
+        send(&mut world, alice, bob, &format!("text {number}"));
+    }
+    world.run_for(MINUTE).unwrap();
+    let held = |world: &World| world.disk(host).count(&PRIVATE.mail);
+    assert!(held(&world) >= 5);
+
+    let mut given = 0;
+    for _ in 0..2 * 24 * 6 {
+        world.put_back(host, Disk::default()).unwrap();
+        world.start(host).unwrap();
+        world.run_for(MINUTE.saturating_mul(10)).unwrap();
+        given += u32::from(held(&world) >= 5);
+    }
+    assert!((3..=9).contains(&given), "given {given} times");
+
+    world.lie(host, Lies::default());
+    world.cut_links(bob);
+    world.run_for(Millis::from_hours(30)).unwrap();
+    assert!(all_delivered(&world, alice));
+    assert_eq!(received(&world, bob).len(), 6);
 }

@@ -55,6 +55,8 @@ pub(super) struct Link {
     pub(super) fetching: BTreeSet<OwnerRole>,
     pub(super) live: BTreeSet<OwnerKey>,
     pub(super) leaving: bool,
+    /// It did not know us once on this stream.
+    pub(super) forgot_us: bool,
     pub(super) device: Option<DeviceId>,
     pub(super) asked: BTreeMap<u32, Asked>,
     next: u32,
@@ -75,6 +77,7 @@ impl Link {
             fetching: BTreeSet::new(),
             live: BTreeSet::new(),
             leaving: false,
+            forgot_us: false,
             device: None,
             asked: BTreeMap::new(),
             next: 1,
@@ -159,8 +162,7 @@ impl Endpoint {
                 self.item(cx, link, &item)
             }
             Ok(Frame::End(owner)) if state.kind == StreamKind::Mailbox => {
-                self.fetched(link, owner);
-                Ok(())
+                self.fetched(cx, link, owner)
             }
             Ok(Frame::Full(owner, queue)) if state.kind == StreamKind::Mailbox => {
                 self.hear_full(cx, link, owner, queue);
@@ -257,7 +259,7 @@ impl Endpoint {
         if self.hosts.contains_key(&host) {
             self.register_at(cx, link, host)?;
         }
-        self.birth_seen(cx, host, birth)?;
+        self.birth_seen(cx, (link, host), birth)?;
         self.pump_all();
         Ok(())
     }

@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 
 use super::dials::{Dial, Near, Pace};
 use super::discovery::{Discovery, OwnRecords};
-use super::hosts::{Arrival, FullQueues, Numbers, Queues, StampFor, Words};
+use super::hosts::{Arrival, FullQueues, Losses, Numbers, Queues, StampFor, Words};
 use super::sessions::Sessions;
 use super::{Change, Effect, HostState, Input};
 use crate::clock::ClockWatch;
@@ -81,6 +81,8 @@ pub struct Endpoint {
     pub(super) numbers: Numbers,
     /// What own hosts had no room for.
     pub(super) full: FullQueues,
+    /// Own hosts that lost something, and those of contacts.
+    pub(super) losses: [Losses; 2],
     /// Own hosts that are left without waiting for contacts.
     pub(super) leaving_now: BTreeSet<HostId>,
     pub(super) queues_changed: bool,
@@ -184,6 +186,7 @@ impl Endpoint {
             words: Words::default(),
             numbers: Numbers::default(),
             full: FullQueues::default(),
+            losses: Default::default(),
             leaving_now: BTreeSet::new(),
             queues_changed: true,
             acks: BTreeMap::new(),

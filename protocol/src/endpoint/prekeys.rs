@@ -17,7 +17,8 @@ impl Endpoint {
         let fresh = self.prekeys.last().is_some_and(|newest: &Prekeys| {
             newest.published() <= wall && wall.since(newest.published()) < PREKEY_ROTATION
         });
-        if !fresh {
+        let may = self.prekeys.len() < MAX_SEAL_KEYS && !self.clock.is_doubted();
+        if self.prekeys.is_empty() || (may && !fresh) {
             self.prekeys.push(Prekeys::random(wall, cx.rng));
             save(cx.rows, &HOME, b"prekeys", &self.prekeys)?;
         }
@@ -35,8 +36,11 @@ impl Endpoint {
         }
         let newest = self.prekeys.last().map(Prekeys::published);
         let old = newest.is_none_or(|at| wall.since(at) >= PREKEY_ROTATION);
-        // What was sealed to the oldest keys may still lie at a host that was not fetched from.
-        let over = self.has_fetched() && self.prekeys.iter().any(|it| it.erase_at() <= wall);
+        // What was sealed to the oldest keys may still lie at a host that was not fetched from; but for
+        // one that never comes back no more are kept than may be.
+        let full = self.prekeys.len() >= MAX_SEAL_KEYS;
+        let over =
+            (full || self.has_fetched()) && self.prekeys.iter().any(|it| it.erase_at() <= wall);
         if over {
             self.prekeys.retain(|prekeys| prekeys.erase_at() > wall);
         }

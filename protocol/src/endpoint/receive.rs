@@ -173,6 +173,14 @@ impl Endpoint {
             self.follow_root(cx, (account, device))?;
             self.to_pump.insert(device);
         }
+        match self.contacts.get(&account).map(|row| row.state) {
+            Some(ContactState::Accepted | ContactState::Requested) => {}
+            // Who waits for an answer gets none: where it is to be sent then may change.
+            Some(ContactState::Pending) if content.kind == Kind::REACHABILITY => {
+                return self.reachable(cx, (account, device), &content);
+            }
+            _ => return Ok(()),
+        }
         self.offer_kem(cx, (account, device))?;
         match content.kind {
             Kind::RECEIPT => match Receipt::from_bytes(&content.body) {

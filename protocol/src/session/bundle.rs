@@ -59,7 +59,7 @@ pub struct BundleParts<'a> {
     pub contact_queues: &'a [(HostId, QueueId)],
     /// Drawn anew when the home was restored.
     pub era: [u8; 16],
-    /// When it is signed.
+    /// When its prekeys were made.
     pub published: UnixMillis,
     /// Seconds since 1970 of signing; higher than any earlier bundle's.
     pub seq: u64,

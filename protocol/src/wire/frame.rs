@@ -254,7 +254,7 @@ pub enum Request {
         /// Zero unless the queue was opened with [`OpenKey::Stamp`].
         stamp: [u8; 8],
     },
-    /// Takes an unfetched envelope back.
+    /// Takes an envelope that was not acknowledged back.
     Revoke {
         /// Where it was deposited.
         queue: QueueId,

@@ -16,6 +16,7 @@ use libp2p::{
     ping, quic, relay, tcp, yamux,
 };
 
+use super::crowd::Crowd;
 use super::guard::{Allowed, Guard};
 use super::near::{self, Near};
 use super::quiet::Quiet;
@@ -51,6 +52,7 @@ const CIRCUITS_A_PEER: (NonZeroU32, Duration) =
 pub(super) struct Behaviour {
     // First: what a limit denies, no other behaviour hears of.
     limits: connection_limits::Behaviour,
+    crowd: Crowd,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) kad: Kad,
@@ -107,6 +109,7 @@ pub(super) fn build(
                         .with_max_established_incoming(Some(incoming))
                         .with_max_established_per_peer(Some(8)),
                 ),
+                crowd: Crowd::new(incoming, pending),
                 // Where this node listens is told by what it announces, not by its interfaces.
                 identify: identify::Behaviour::new(
                     identify::Config::new(version, key.public())

@@ -1,6 +1,7 @@
 //! The task that owns the swarm: listeners, connections, relays, the DHT, and who waits for what.
 
 mod build;
+mod crowd;
 mod dials;
 mod guard;
 mod listen;

@@ -333,7 +333,7 @@ impl Endpoint {
     pub(in crate::endpoint) fn birth_seen(
         &mut self,
         cx: &mut Cx<'_>,
-        host: HostId,
+        (link, host): (LinkId, HostId),
         birth: Birth,
     ) -> Result<(), RowsError> {
         let mut row: PeerHostRow = load(cx.rows, &PEER_HOSTS, host.as_bytes())?.unwrap_or_default();
@@ -344,7 +344,7 @@ impl Endpoint {
         row.last_used = cx.now.wall;
         save(cx.rows, &PEER_HOSTS, host.as_bytes(), &row)?;
         self.words.look(host, &row, cx.now.wall);
-        self.void(cx, |word| word.host == host && word.birth != birth)?;
+        self.void(cx, (link, host), |word| word.host == host && word.birth != birth)?;
         // What it still claims to hold is compared with its count.
         let there = |lane: &Lane| {
             lane.lines.values().any(|row| row.words.iter().any(|word| word.host == host))
@@ -375,11 +375,22 @@ impl Endpoint {
             save(cx.rows, &PEER_HOSTS, at, &row)?;
             self.words.look(host, &row, cx.now.wall);
         }
-        self.void(cx, lost)
+        self.void(cx, (link, host), lost)
     }
 
-    /// Words that count no longer: their lines wait again.
-    fn void(&mut self, cx: &mut Cx<'_>, lost: impl Fn(&HostWord) -> bool) -> Result<(), RowsError> {
+    /// Words that count no longer: their lines wait again, unless the host lost something just before.
+    fn void(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (link, host): (LinkId, HostId),
+        lost: impl Fn(&HostWord) -> bool,
+    ) -> Result<(), RowsError> {
+        let mut words =
+            self.lanes.values().flat_map(|lane| lane.lines.values()).flat_map(|row| &row.words);
+        let [_, peers] = &mut self.losses;
+        if !words.any(&lost) || !peers.is_due(host, link, cx.now.since_start) {
+            return Ok(());
+        }
         for (device, lane) in &mut self.lanes {
             for number in lane.void(&lost) {
                 if let Some(row) = lane.lines.get(&number) {

@@ -114,11 +114,20 @@ impl Endpoint {
     }
 
     /// Everything that was there is here; what follows comes as it is deposited.
-    pub(in crate::endpoint) fn fetched(&mut self, link: LinkId, owner: OwnerKey) {
-        let Some(state) = self.links.get_mut(&link) else { return };
-        let ours = |row: &OwnHostRow| [&row.public, &row.private].map(owner_key).contains(&owner);
-        if self.hosts.get(&state.peer).is_some_and(ours) {
-            state.live.insert(owner);
+    pub(in crate::endpoint) fn fetched(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        owner: OwnerKey,
+    ) -> Result<(), RowsError> {
+        let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+        let host = state.peer;
+        let Some(row) = self.hosts.get(&host) else { return Ok(()) };
+        let is_public = owner == owner_key(&row.public);
+        let ours = is_public || owner == owner_key(&row.private);
+        if !ours || !state.live.insert(owner) || !is_public {
+            return Ok(());
         }
+        self.register_invites(cx, link, host)
     }
 }

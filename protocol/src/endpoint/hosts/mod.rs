@@ -8,6 +8,7 @@
 //! | `register` | keys, queues and records at an own host; a host that lost state |
 //! | `fetch` | what an own host brings, and what it may delete |
 //! | `full` | what own hosts had no room for |
+//! | `losses` | how often a host that lost something is given it again |
 //! | `ways` | which hosts of a contact take which line now |
 //! | `deposit` | envelopes at hosts, and their word for them |
 //! | `evidence` | a host that signed for an envelope and does not serve it |
@@ -18,6 +19,7 @@ mod deposit;
 mod evidence;
 mod fetch;
 mod full;
+mod losses;
 mod own;
 mod queues;
 mod register;
@@ -28,6 +30,7 @@ pub(super) use deposit::{Deposited, StampFor};
 pub(super) use evidence::Words;
 pub(super) use fetch::Arrival;
 pub(super) use full::FullQueues;
+pub(super) use losses::Losses;
 pub(super) use queues::Queues;
 pub(super) use rotation::Numbers;
 pub(super) use ways::{Gate, Way};

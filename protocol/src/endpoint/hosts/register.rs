@@ -34,7 +34,7 @@ impl Endpoint {
         let hello = self.links.get(&link).and_then(|state| state.hello.clone());
         let (Some(hello), Some(row)) = (hello, self.hosts.get(&host)) else { return Ok(()) };
         if row.birth.is_some_and(|birth| birth != hello.birth) {
-            self.lost_state(cx, host, true)?;
+            self.lost_state(cx, (link, host), true)?;
         }
         let Some(row) = self.hosts.get_mut(&host) else { return Ok(()) };
         row.birth = Some(hello.birth);
@@ -61,6 +61,23 @@ impl Endpoint {
         if self.has_hosts() {
             self.publish_at(cx, link);
         }
+        for (role, signer) in keys {
+            let owner = owner_key(signer);
+            let private = role == OwnerRole::Private;
+            let fence = if private { Some(self.fence_record(host, &row)) } else { None };
+            self.ask(cx, link, Asked::Fetch(host, role), Request::Fetch { owner, fence }, true);
+        }
+        Ok(())
+    }
+
+    /// Registers invites that nobody has used, once everything that lay there is here: one that was used
+    /// is not good again.
+    pub(super) fn register_invites(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        host: HostId,
+    ) -> Result<(), RowsError> {
         for (key, invite) in load_all::<InviteRow>(cx.rows, &INVITES, &[])? {
             let good = !invite.used && invite.expires > cx.now.wall;
             if let Ok(key) = <[u8; 16]>::try_from(key.as_slice())
@@ -68,12 +85,6 @@ impl Endpoint {
             {
                 self.register_invite(cx, link, host, (key, invite.expires));
             }
-        }
-        for (role, signer) in keys {
-            let owner = owner_key(signer);
-            let private = role == OwnerRole::Private;
-            let fence = if private { Some(self.fence_record(host, &row)) } else { None };
-            self.ask(cx, link, Asked::Fetch(host, role), Request::Fetch { owner, fence }, true);
         }
         Ok(())
     }
@@ -209,7 +220,7 @@ impl Endpoint {
     fn lost_state(
         &mut self,
         cx: &mut Cx<'_>,
-        host: HostId,
+        (link, host): (LinkId, HostId),
         forgot_us: bool,
     ) -> Result<(), RowsError> {
         let Some(row) = self.hosts.get_mut(&host) else { return Ok(()) };
@@ -223,7 +234,22 @@ impl Endpoint {
             self.unregistered(cx, host, queue);
         }
         self.queues_changed = true;
-        self.tell_everybody(cx)
+        let [own, _] = &mut self.losses;
+        if own.is_due(host, link, cx.now.since_start) { self.tell_everybody(cx) } else { Ok(()) }
+    }
+
+    /// What is owed since hosts lost something: contacts are told where we are, and hosts of contacts
+    /// are heard anew.
+    pub(in crate::endpoint) fn make_good(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let [own, peers] = &mut self.losses;
+        let now = cx.now.since_start;
+        let (owed, peers) = (own.take_owed(now), peers.take_owed(now));
+        for host in peers {
+            if let Some(link) = self.mailbox_link(host) {
+                self.close(cx, link);
+            }
+        }
+        if owed.is_empty() { Ok(()) } else { self.tell_everybody(cx) }
     }
 
     /// An own host has answered.
@@ -270,10 +296,14 @@ impl Endpoint {
                 let known = self.hosts.get(&host).is_some_and(|row| row.admitted && !row.forgot_us);
                 if known {
                     // It forgot us although its birth is the same: a disk of an earlier day.
-                    self.lost_state(cx, host, true)?;
-                    if let Some(state) = self.links.get_mut(&link) {
-                        state.registering.clear();
+                    self.lost_state(cx, (link, host), true)?;
+                    let Some(state) = self.links.get_mut(&link) else { return Ok(()) };
+                    // Whoever forgets twice on one stream is asked no faster than it is dialled.
+                    if core::mem::replace(&mut state.forgot_us, true) {
+                        self.close(cx, link);
+                        return Ok(());
                     }
+                    state.registering.clear();
                     self.register_at(cx, link, host)?;
                 }
                 Ok(())
@@ -332,7 +362,7 @@ impl Endpoint {
         row.last_seen = Some(cx.now.wall);
         save(cx.rows, &OWN_HOSTS, host.as_bytes(), row)?;
         if less {
-            self.lost_state(cx, host, false)?;
+            self.lost_state(cx, (link, host), false)?;
         }
         Ok(())
     }

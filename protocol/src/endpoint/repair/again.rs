@@ -22,6 +22,7 @@ impl Endpoint {
             self.rotate(cx, (account, device))?;
             self.ask_who_forgot(cx, (account, device))?;
         }
+        self.make_good(cx)?;
         self.show_fence(cx);
         self.ask_for_wanted_cards(cx);
         self.keep_prekeys(cx)?;

@@ -290,7 +290,7 @@ impl HostMachine {
         Ok(())
     }
 
-    /// Takes an unfetched envelope back; whoever shows the secret may.
+    /// Takes an envelope that was not acknowledged back; whoever shows the secret may.
     pub(super) fn revoke(
         &mut self,
         hx: &mut Hx<'_>,

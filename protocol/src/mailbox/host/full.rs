@@ -4,18 +4,20 @@
 use super::ledger::QueueAt;
 use super::machine::{HostMachine, Hx};
 use crate::id::OwnerKey;
-use crate::limits::{MAX_CONTACT_ENVELOPES, MAX_FULL_QUEUES, MAX_QUEUE_ENVELOPES};
+use crate::limits::{MAX_CONTACT_ENVELOPES, MAX_FULL_QUEUES, MAX_OWNER_BYTES, MAX_QUEUE_ENVELOPES};
 use crate::rows::mailbox::{FullQueue, QueueRow};
 use crate::rows::{ReadRows, RowsError};
 use crate::wire::frame::{Frame, QueueAccess};
 
-/// Whether half of a queue is free.
-fn has_room(row: &QueueRow) -> bool {
+/// Whether half of what an owner may have is free, and half of a queue.
+fn has_room((owner, row): (u64, &QueueRow)) -> bool {
     let most = match row.access {
         QueueAccess::Token(_) => MAX_QUEUE_ENVELOPES,
         QueueAccess::Stamp => MAX_CONTACT_ENVELOPES,
     };
-    row.envelopes <= most / 2 && row.bytes <= HostMachine::queue_limit(row) / 2
+    owner <= MAX_OWNER_BYTES / 2
+        && row.envelopes <= most / 2
+        && row.bytes <= HostMachine::queue_limit(row) / 2
 }
 
 impl HostMachine {
@@ -41,10 +43,10 @@ impl HostMachine {
     pub(super) fn note_room(&mut self, rows: &dyn ReadRows, at: QueueAt) -> Result<(), RowsError> {
         let (_, owner, queue) = at;
         let was_told = |full: &FullQueue| full.queue == queue && full.told;
-        let noted =
-            self.ledger.owner(rows, owner)?.is_some_and(|it| it.1.full.iter().any(was_told));
+        let Some((_, row)) = self.ledger.owner(rows, owner)? else { return Ok(()) };
+        let (noted, bytes) = (row.full.iter().any(was_told), row.bytes);
         if noted
-            && self.ledger.queue(rows, at)?.is_none_or(has_room)
+            && self.ledger.queue(rows, at)?.is_none_or(|row| has_room((bytes, row)))
             && let Some(row) = self.ledger.owner_mut(rows, owner)?
         {
             row.full.retain(|full| full.queue != queue);
@@ -63,7 +65,7 @@ impl HostMachine {
             fetching.is_some_and(super::fetches::Fetching::has_ended)
         };
         let Some(link) = self.links.keys().find(is_live).copied() else { return Ok(()) };
-        let mut full = row.full.clone();
+        let (mut full, bytes) = (row.full.clone(), row.bytes);
         for it in full.iter_mut().filter(|it| !it.told) {
             it.told = true;
             hx.send_after(link, &Frame::Full(owner, it.queue));
@@ -71,7 +73,8 @@ impl HostMachine {
         let mut left = Vec::with_capacity(full.len());
         for it in full {
             // There is room already: the next time is another time.
-            if !self.ledger.queue(hx.rows, (role, owner, it.queue))?.is_none_or(has_room) {
+            let queue = self.ledger.queue(hx.rows, (role, owner, it.queue))?;
+            if !queue.is_none_or(|row| has_room((bytes, row))) {
                 left.push(it);
             }
         }

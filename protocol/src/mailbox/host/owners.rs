@@ -8,8 +8,8 @@ use super::machine::{HostMachine, Hx};
 use crate::crypto::SignatureBytes;
 use crate::id::{AccountId, HostId, OwnerKey, QueueId};
 use crate::limits::{
-    DEFAULT_GRANT, INVITE_LIFE, MAX_CARD_RECORDS, MAX_CONTACT_BYTES, MAX_OWNER_QUEUES,
-    MAX_QUEUE_BYTES, MAX_RECORD, MAX_REGISTER, MAX_SCAN, SESSION_GRACE,
+    INVITE_LIFE, MAX_CARD_RECORDS, MAX_CONTACT_BYTES, MAX_OWNER_QUEUES, MAX_QUEUE_BYTES,
+    MAX_RECORD, MAX_REGISTER, MAX_SCAN, SESSION_GRACE,
 };
 use crate::machine::LinkId;
 use crate::mailbox::{check_owner, sign_erasure};
@@ -409,11 +409,16 @@ impl HostMachine {
             }
         }
         // They name the owner, and are not sealed under its key.
-        let now = hx.now.wall;
-        for hour in now.hours().0..=now.saturating_add(DEFAULT_GRANT).hours_up().0 {
+        let ends = &trees(role).ends;
+        let first = hx.rows.scan(ends, &[], &[], 1, Direction::Forward)?;
+        let first = first.first().and_then(|(key, _)| key.first_chunk()).copied();
+        let first = first.map_or(u32::MAX, u32::from_be_bytes);
+        let last = hx.rows.scan(ends, &[], &[], 1, Direction::Backward)?;
+        let last = last.first().and_then(|(key, _)| key.first_chunk()).copied();
+        for hour in first..=last.map_or(0, u32::from_be_bytes) {
             let end = [&hour.to_be_bytes()[..], owner.as_bytes()].concat();
-            if hx.rows.get(&trees(role).ends, &end)?.is_some() {
-                hx.rows.delete(&trees(role).ends, &end);
+            if hx.rows.get(ends, &end)?.is_some() {
+                hx.rows.delete(ends, &end);
             }
         }
         hx.rows.erase_owner(owner.as_bytes());

@@ -25,6 +25,7 @@ use crate::wire::frame::{
 };
 
 mod beyond;
+mod flood;
 mod full;
 
 const START: u64 = 1_700_000_000_000;

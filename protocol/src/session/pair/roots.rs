@@ -2,7 +2,8 @@
 //!
 //! Rule: the root of a session that came through a contact queue and in which the peer was heard;
 //! of several the highest generation, then the lowest session id. Three are kept: the chosen one
-//! and the two newest others; a replaced one goes 35 days after the peer was heard under the new.
+//! and of the others those in which the peer was not heard yet before the rest, the newest first; a replaced
+//! one goes 35 days after the peer was heard under the new.
 //! Source: PROTOCOL §7, "Pairwise queues".
 
 use core::cmp::Reverse;
