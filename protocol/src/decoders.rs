@@ -1,7 +1,9 @@
 //! Every decoder of remote bytes under random, cut and altered input: none panics, and what is
 //! accepted is what was written, byte for byte.
 
+use chacha20::ChaCha20Rng;
 use proptest::prelude::*;
+use rand_core::SeedableRng as _;
 
 use crate::content::{
     ContactRequest, Content, Control, Hello, Profile, Reachability, Receipt, Resend, Text,
@@ -135,6 +137,74 @@ fn each_decoder_takes_what_it_should() {
             decode(&bytes[..length]);
         }
     }
+}
+
+/// How many inputs each decoder is given; `GODWIT_CASES` gives more.
+fn cases() -> u32 {
+    let asked = std::env::var("GODWIT_CASES").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(100_000)
+}
+
+fn below(rng: &mut ChaCha20Rng, end: usize) -> usize {
+    usize::try_from(rng.next_u32()).unwrap() % end.max(1)
+}
+
+/// Noise, or something that was right: with bits flipped, cut, with more behind it, with a length that
+/// lies, or one half of it and one of another.
+fn spoilt(rng: &mut ChaCha20Rng, right: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut bytes = right.to_vec();
+    match below(rng, 6) {
+        0 => {
+            bytes = vec![0; below(rng, 600)];
+            rng.fill_bytes(&mut bytes);
+        }
+        1 => bytes.truncate(below(rng, right.len())),
+        2 => {
+            let mut tail = vec![0; 1 + below(rng, 40)];
+            rng.fill_bytes(&mut tail);
+            bytes.extend(tail);
+        }
+        3 if bytes.len() >= 8 => {
+            let at = below(rng, bytes.len() - 7);
+            let lies = [u64::MAX, u64::MAX >> 1, u64::from(u32::MAX), 1 << 32, 0];
+            bytes[at..at + 8].copy_from_slice(&lies[below(rng, lies.len())].to_le_bytes());
+        }
+        4 => {
+            bytes.truncate(below(rng, right.len()));
+            bytes.extend(&other[below(rng, other.len())..]);
+        }
+        _ => {
+            for _ in 0..=below(rng, 4) {
+                let bit = below(rng, bytes.len() * 8);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn each_decoder_stands_a_hundred_thousand_spoilt_inputs() {
+    let samples = samples();
+    let worker = |first: usize| {
+        for (number, (name, right)) in samples.iter().enumerate().skip(first).step_by(2) {
+            let (_, decoder) = DECODERS.iter().find(|(known, _)| known == name).unwrap();
+            let mut rng = ChaCha20Rng::from_seed([u8::try_from(number).unwrap(); 32]);
+            for case in 0..cases() {
+                let other = &samples[usize::try_from(case).unwrap() % samples.len()].1;
+                let bytes = spoilt(&mut rng, right, other);
+                if let Some(again) = decoder(&bytes)
+                    && !LENIENT.contains(name)
+                {
+                    assert_eq!(again, bytes, "{name}: two encodings of one thing");
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| worker(0));
+        scope.spawn(|| worker(1));
+    });
 }
 
 proptest! {

@@ -4,6 +4,8 @@
 //! envelope and a deposit's receipt. Wire formats are frozen: a change here is a new version.
 //! A test that fails prints the whole file as it would be.
 
+mod frames;
+
 use data_encoding::HEXLOWER;
 
 use crate::content::{Content, Control, Evidence, Kind, Text};

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+pub(crate) mod disk;
 pub(crate) mod lab;
 pub(crate) mod node;
 

@@ -426,6 +426,73 @@ def records(v):
     same("the bundle's key", H(b"godwit/prekeys/1", device), v["bundle.key"])
 
 
+# ---- frames (streams.md) ---------------------------------------------------------------------
+
+def many(items):
+    return LE64(len(items)) + b"".join(items)
+
+
+def data(content):
+    return LE64(len(content)) + content
+
+
+def maybe(content):
+    return b"\0" if content is None else b"\1" + content
+
+
+def frames(v):
+    """Each frame built from the tables."""
+    owner, queue, host, account = (bytes([it]) * 32 for it in (0xA1, 0xA2, 0xA3, 0xA4))
+    sig = LE64(64) + b"\xa5" * 64
+    hour = LE32(500_000)
+    fence = host + owner + LE64(7) + b"\xa6" * 16 + LE64(8) + sig
+    ids = [b"\xa8" * 16, b"\xa9" * 16]
+    registered = [queue + LE32(0) + b"\xa7" * 32 + LE32(9), queue + LE32(1) + LE32(9)]
+    requests = [
+        ("prove", 0, owner + sig),
+        ("admit.public", 1, owner + LE32(0) + maybe(b"\xb5" * 16)),
+        ("admit.private", 1, owner + LE32(1) + maybe(None)),
+        ("register", 2, owner + many(registered)),
+        ("drop", 3, owner + many([queue])),
+        ("publish", 4, owner + account + many([data(b"\xb0" * 3), data(b"")])),
+        ("invite", 5, owner + queue + b"\xb2" * 32 + hour),
+        ("fetch.public", 6, owner + maybe(None)),
+        ("fetch.private", 6, owner + maybe(fence)),
+        ("ack", 7, owner + many(ids) + maybe(fence)),
+        ("erase", 8, owner),
+        ("get_card", 9, account),
+        ("open.token", 10, queue + LE32(0) + b"\xb6" * 32),
+        ("open.invite", 10, queue + LE32(1) + b"\xb7" * 32),
+        ("open.stamp", 10, queue + LE32(2)),
+        ("deposit", 11, data(b"\xb8" * 5) + b"\xb9" * 8),
+        ("revoke", 12, queue + b"\xa8" * 16 + b"\xb4" * 16),
+    ]
+    path = LE32(1) + LE32(3) + many([b"\xbc" * 32, b"\xbd" * 32])
+    receipt = host + hour + b"\xba" * 16 + b"\xbb" * 32 + sig
+    answers = [
+        ("done", 0, b""),
+        ("opened", 1, LE64(11)),
+        ("fetching", 2, LE64(12) + maybe(fence)),
+        ("deposited", 3, receipt + path + hour + LE64(13)),
+        ("card", 4, many([data(b"\xbe" * 2)])),
+        ("erased", 5, hour + sig),
+        ("refused.rejected", 6, LE32(0)),
+        ("refused.busy", 6, LE32(1) + LE32(60_000)),
+        ("refused.not_found", 6, LE32(2)),
+        ("refused.full", 6, LE32(3)),
+    ]
+    hello = b"\xbf" * 32 + LE64(1_700_000_000_000) + b"\xba" * 16 + bytes([19])
+    built = {"hello": LE32(0) + hello}
+    built |= {name: LE32(1) + LE32(14) + LE32(number) + rest for name, number, rest in requests}
+    built |= {name: LE32(2) + LE32(14) + LE32(number) + rest for name, number, rest in answers}
+    built["item"] = LE32(3) + owner + data(b"\xb8" * 5)
+    built["end"] = LE32(4) + owner
+    built["full"] = LE32(5) + owner + queue
+    assert built.keys() == v.keys(), built.keys() ^ v.keys()
+    for name, frame in built.items():
+        same(name, frame, v[name])
+
+
 def main():
     v = load("wire.json")
     identity(v)
@@ -439,6 +506,7 @@ def main():
     queues(v, s)
     mailbox(v)
     records(load("records.json"))
+    frames(load("frames.json"))
     print("every vector holds")
 
 

@@ -411,7 +411,7 @@ fn strangers_who_meet_under_crashes_are_friends_in_the_end() {
 #[test]
 fn everything_at_once_with_days_between() {
     let plan = Plan { host_losses: true, lies: true, old_homes: true, long: true, ..CALM };
-    seeds("everything_at_once_with_days_between", plan, 40);
+    seeds("everything_at_once_with_days_between", plan, 100);
 }
 
 #[test]

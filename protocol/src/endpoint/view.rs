@@ -67,6 +67,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Resolving,
+        Self::Dialling,
+        Self::AwaitingAcceptance,
+        Self::NoMailbox,
+        Self::NoQueue,
+        Self::Full,
+        Self::Busy,
+        Self::WaitingForPeer,
+        Self::HostUnreachable,
+        Self::TwoHomes,
+    ];
+
     /// The word of CLI.md.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -248,6 +262,22 @@ pub enum StepKind {
 }
 
 impl StepKind {
+    /// Every one.
+    pub const ALL: [Self; 12] = [
+        Self::Queued,
+        Self::Resolved,
+        Self::Dialled,
+        Self::Deposited,
+        Self::SentDirect,
+        Self::Fetched,
+        Self::Delivered,
+        Self::Retried,
+        Self::Refused,
+        Self::ReceivedDirect,
+        Self::Expired,
+        Self::BrokenWord,
+    ];
+
     /// The word of CLI.md.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -20,6 +20,7 @@ use super::crowd::Crowd;
 use super::guard::{Allowed, Guard};
 use super::near::{self, Near};
 use super::quiet::Quiet;
+use super::twin::Twin;
 use crate::network::dht::{self, Kad};
 use crate::network::{NetworkConfig, NetworkError, Services};
 
@@ -62,6 +63,7 @@ pub(super) struct Behaviour {
     /// Lets others be reached through this node.
     relay: Toggle<relay::Behaviour>,
     punch: dcutr::Behaviour,
+    twin: Twin,
     pub(super) streams: libp2p_stream::Behaviour,
 }
 
@@ -125,6 +127,7 @@ pub(super) fn build(
                 relayed: Quiet { inner: relayed },
                 relay: relays.then(|| relay(own, served)).into(),
                 punch: dcutr::Behaviour::new(own),
+                twin: Twin::default(),
                 streams: libp2p_stream::Behaviour::new(),
             }
         })

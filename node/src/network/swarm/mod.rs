@@ -8,6 +8,7 @@ mod listen;
 mod near;
 mod peers;
 mod quiet;
+mod twin;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};

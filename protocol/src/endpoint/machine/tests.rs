@@ -14,6 +14,7 @@ use crate::rows::memory::MemoryRows;
 use crate::time::UnixMillis;
 
 mod beyond;
+mod endless;
 mod evidence;
 mod reach;
 
@@ -86,12 +87,15 @@ struct World {
     queue: VecDeque<(usize, Input)>,
     /// Frames that are lost before the link breaks, counted down.
     lose_after: Option<usize>,
+    /// What was sent, and by whom.
+    sent: Vec<(usize, Vec<u8>)>,
 }
 
 impl World {
     fn new() -> Self {
         let nodes = [Node::new(1), Node::new(2)];
-        Self { nodes, at: 1, link: None, links: 0, queue: VecDeque::new(), lose_after: None }
+        let (queue, sent) = (VecDeque::new(), Vec::new());
+        Self { nodes, at: 1, link: None, links: 0, queue, lose_after: None, sent }
     }
 
     fn give(&mut self, to: usize, input: Input) {
@@ -126,6 +130,7 @@ impl World {
     fn effect(&mut self, from: usize, effect: Effect) {
         match effect {
             Effect::Network(NetworkOutput::Send { link, bytes }) if Some(link) == self.link => {
+                self.sent.push((from, bytes.clone()));
                 match &mut self.lose_after {
                     Some(0) => self.cut(),
                     Some(left) => {

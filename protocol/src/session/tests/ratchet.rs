@@ -5,8 +5,14 @@ use super::*;
 use crate::limits::{KEM_EPOCH_TIME, MAX_SKIP, MAX_UNANSWERED};
 use crate::session::state::Role;
 
+/// How many random runs; `GODWIT_CASES` asks for more.
+fn runs() -> u32 {
+    let asked = std::env::var("GODWIT_CASES").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: runs(), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn every_delivered_message_opens_once_whatever_the_network_does(seed in any::<u64>()) {

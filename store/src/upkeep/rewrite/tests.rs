@@ -278,3 +278,52 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// What an owner has erased is not on the disk any more once the store was written anew: neither its
+/// values nor the key that wrapped them.
+#[test]
+fn what_was_erased_is_not_in_the_files_once_they_are_written_anew() {
+    for kind in [Sled, Redb] {
+        let folder = TempDir::new().unwrap();
+        let disk = disk(&folder, kind);
+        let table = &rows::mailbox::PRIVATE.mail;
+        let owners = [[1; 32], [2; 32]];
+        let key = |owner: &[u8; 32]| [&owner[..], &7_u64.to_be_bytes()].concat();
+        let store = open(&disk).unwrap();
+        let mut view = store.view();
+        for owner in &owners {
+            view.put(table, &key(owner), vec![9; 400]);
+        }
+        store.commit_here(view.take().unwrap().unwrap()).unwrap().unwrap();
+        let (base, vault) = (&store.base, &store.base.vault);
+        let stored = |owner: &[u8; 32]| {
+            let scope = vault.hide(owner);
+            let place = [&scope[..], &7_u64.to_be_bytes()].concat();
+            let key = base.engine.get(crate::scope::SCOPE_KEYS, &scope).unwrap().unwrap();
+            [base.engine.get(table.name, &place).unwrap().unwrap(), key]
+        };
+        let [erased, kept] = [stored(&owners[0]), stored(&owners[1])];
+        view.erase_owner(&owners[0]);
+        store.commit_here(view.take().unwrap().unwrap()).unwrap().unwrap();
+        drop((view, store));
+
+        rewrite(&disk, &tables(), None).unwrap();
+        // An engine that was opened has written its log to its file.
+        drop(open(&disk).unwrap());
+        let all = files(folder.path());
+        let holds = |bytes: &[u8]| all.windows(bytes.len()).any(|window| window == bytes);
+        // Of a long value the engines store parts.
+        assert!(kept.iter().all(|bytes| holds(&bytes[..200.min(bytes.len())])), "{kind:?}");
+        assert!(!erased.iter().any(|bytes| holds(&bytes[1..40])), "{kind:?}");
+    }
+}
+
+/// Every byte of every file below a folder.
+fn files(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        all.extend(if path.is_dir() { files(&path) } else { fs::read(path).unwrap() });
+    }
+    all
+}
