@@ -227,6 +227,17 @@ pub(crate) fn befriended(alice: Node, bob: Node) -> (Node, Node) {
     (alice, bob)
 }
 
+/// Both keep their mail at a host, and the first has the second in its book, by an invite, as "bob".
+pub(crate) fn meet_at(host: &Node, [alice, bob]: [&Node; 2]) {
+    let invite = host.link(&["host", "invite"]);
+    for node in [alice, bob] {
+        node.ok(&["mailbox", "use", &invite]);
+    }
+    let link = bob.link(&["contact", "invite"]);
+    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+}
+
 /// One `POST` of a text to Bob, as bytes of HTTP.
 pub(crate) fn post_to_bob(text: &str) -> Vec<u8> {
     let body = serde_json::json!({"to": "bob", "text": text}).to_string();

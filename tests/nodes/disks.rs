@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use cli_support::Place;
 use cli_support::disk::{Disk, SlowDisk};
-use cli_support::node::{Node, befriended};
+use cli_support::node::{Node, befriended, meet_at};
 use godwit_node::control::Client;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
@@ -95,13 +95,7 @@ fn what_a_host_signed_for_is_there_after_a_power_cut() {
         place.configure(&format!("{}floor = \"16MiB\"\n", on(engine)));
         let mut hana = Node::listening(place, "/ip4/127.0.0.1/tcp/0");
         let (alice, mut bob) = (Node::person("Alice"), Node::person("Bob"));
-        let invite = hana.link(&["host", "invite"]);
-        for node in [&alice, &bob] {
-            node.ok(&["mailbox", "use", &invite]);
-        }
-        let link = bob.link(&["contact", "invite"]);
-        alice.ok(&["contact", "add", &link, "--as", "bob"]);
-        alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+        meet_at(&hana, [&alice, &bob]);
         bob.stop();
         let (mut promised, long) = (vec!["first".to_owned()], "x".repeat(32_000));
         for cut in 0..cuts() {
@@ -337,13 +331,7 @@ fn a_slow_disk_takes_hundreds_of_messages_in_a_few_dozen_syncs() {
         let hana = Node::new(&["init", "--host"]);
         let bob = ["init", "--no-passphrase", "--name", "Bob"];
         let (alice, mut bob) = (Node::person("Alice"), Node::configured(&bob, &on(engine)));
-        let invite = hana.link(&["host", "invite"]);
-        for node in [&alice, &bob] {
-            node.ok(&["mailbox", "use", &invite]);
-        }
-        let link = bob.link(&["contact", "invite"]);
-        alice.ok(&["contact", "add", &link, "--as", "bob"]);
-        alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+        meet_at(&hana, [&alice, &bob]);
         bob.stop();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use cli_support::node::Node;
+use cli_support::node::{Node, meet_at};
 use godwit_protocol::identity::ContactLink;
 
 /// What the process of a node may read of its own memory.
@@ -52,13 +52,7 @@ fn a_hosts_memory_holds_nothing_that_was_written_and_no_name() {
     let (text, name) = ("a-word-that-nobody-else-says-7f3a", "Xochiquetzal");
     let hana = Node::new(&["init", "--host"]);
     let (alice, mut bob) = (Node::person(name), Node::person("Huitzilin"));
-    let invite = hana.link(&["host", "invite", "--uses", "2"]);
-    for node in [&alice, &bob] {
-        node.ok(&["mailbox", "use", &invite]);
-    }
-    let link = bob.link(&["contact", "invite"]);
-    alice.ok(&["contact", "add", &link, "--as", "bob"]);
-    alice.ok(&["send", "bob", "hello", "--wait", "delivered"]);
+    meet_at(&hana, [&alice, &bob]);
     bob.stop();
     for number in 0..20 {
         let text = format!("{text} {number}");
@@ -158,13 +152,7 @@ fn what_crosses_the_wire_and_lies_at_a_host_holds_nothing_that_was_written_and_n
     let port = hana.listens.rsplit('/').next().unwrap();
     wire.behind.set(format!("127.0.0.1:{port}")).unwrap();
     let (alice, mut bob) = (Node::person(name), Node::person("Huitzilin"));
-    let invite = hana.link(&["host", "invite", "--uses", "2"]);
-    for node in [&alice, &bob] {
-        node.ok(&["mailbox", "use", &invite]);
-    }
-    let link = bob.link(&["contact", "invite"]);
-    alice.ok(&["contact", "add", &link, "--as", "bob"]);
-    alice.ok(&["send", "bob", "hello", "--wait", "delivered"]);
+    meet_at(&hana, [&alice, &bob]);
     bob.stop();
     for number in 0..20 {
         let text = format!("{text} {number}");

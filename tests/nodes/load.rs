@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cli_support::node::{Node, friends, post_to_bob};
+use cli_support::node::{Node, friends, meet_at, post_to_bob};
 use godwit_node::control::Client;
 use godwit_protocol::limits::MAX_OWNER_BYTES;
 use rustix::process::Signal;
@@ -200,13 +200,8 @@ fn who_floods_a_host_harms_neither_it_nor_those_whose_mail_it_keeps() {
     let _alone = alone();
     let hana = Node::new(&["init", "--host"]);
     let (alice, mut bob) = (Node::person("Alice"), Node::person("Bob"));
-    let invite = hana.link(&["host", "invite", "--uses", "8"]);
-    for node in [&alice, &bob] {
-        node.ok(&["mailbox", "use", &invite]);
-    }
-    let link = bob.link(&["contact", "invite"]);
-    alice.ok(&["contact", "add", &link, "--as", "bob"]);
-    alice.ok(&["send", "bob", "first", "--wait", "delivered"]);
+    meet_at(&hana, [&alice, &bob]);
+    let invite = hana.link(&["host", "invite"]);
     bob.kill();
     let (before, stored) = (hana.memory(), size_of(&hana.place.home().join("store")));
 

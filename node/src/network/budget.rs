@@ -21,7 +21,7 @@ use godwit_protocol::machine::LinkId;
 /// Frames of one peer that wait for a machine while nobody else sends.
 const ALONE: usize = 256;
 /// The same while others send.
-const SHARED: usize = 16;
+const SHARED: usize = 4;
 /// For how long somebody who has sent counts as sending.
 const LATELY: u64 = 1_000;
 /// How long the place of a refused request stays taken.

@@ -12,7 +12,7 @@ mod stream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use cli_support::node::Node;
+use cli_support::node::{Node, meet_at};
 use dht::HostileHolder;
 use godwit_protocol::identity::ContactLink;
 use godwit_protocol::record::account_key;
@@ -164,12 +164,7 @@ fn learned(holder: &HostileHolder, key: &[u8]) -> Vec<u8> {
 fn lengths_at_their_extremes_and_bytes_that_dribble_cost_their_stream_and_nothing_else() {
     let hana = Node::new(&["init", "--host"]);
     let (alice, bob) = (Node::person("Alice"), Node::person("Bob"));
-    let invite = hana.link(&["host", "invite"]);
-    for node in [&alice, &bob] {
-        node.ok(&["mailbox", "use", &invite]);
-    }
-    let link = bob.link(&["contact", "invite"]);
-    alice.ok(&["contact", "add", &link, "--as", "bob"]);
+    meet_at(&hana, [&alice, &bob]);
     let (before, at) = (hana.memory(), address(&hana));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -210,5 +205,5 @@ fn lengths_at_their_extremes_and_bytes_that_dribble_cost_their_stream_and_nothin
     let now = hana.memory();
     assert!(now < before + (8 << 20), "{now} bytes, and {before} before");
     alice.ok(&["send", "bob", "past all of it", "--wait", "delivered"]);
-    bob.receives(&["past all of it"]);
+    bob.receives(&["first", "past all of it"]);
 }
