@@ -59,7 +59,7 @@ fn a_binary_that_is_replaced_under_load_loses_and_repeats_nothing() {
         });
         for node in &mut nodes {
             let new = folder.path().join("godwit.new");
-            fs::copy(node.place.command().get_program(), &new).unwrap();
+            copy_program(&new);
             fs::rename(&new, &binary).unwrap();
             node.stop();
             node.program = Some(binary.clone());
@@ -149,6 +149,14 @@ fn instructions(file: &str) -> Vec<(String, String)> {
     split.map(|(name, rest)| (name.to_owned(), rest.trim().to_owned())).collect()
 }
 
+/// Copies the binary in a process of its own: a file that is open for writing here is so in whatever
+/// another test starts meanwhile, and cannot be run until that has begun.
+fn copy_program(to: &Path) {
+    let program = cli_support::bare().get_program().to_owned();
+    let copied = Command::new("cp").arg(program).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
 /// What a container runs, on a plain file system: a root folder of its own, and nothing of this
 /// process's environment.
 struct Container {
@@ -181,7 +189,7 @@ impl Container {
                     assert_eq!(words[..2], ["--from=build", "/src/target/release/godwit"]);
                     let to = it.inside(words[2]);
                     fs::create_dir_all(to.parent().unwrap()).unwrap();
-                    fs::copy(cli_support::bare().get_program(), to).unwrap();
+                    copy_program(&to);
                 }
                 "ENV" => {
                     let (key, value) = rest.split_once('=').unwrap();

@@ -18,8 +18,8 @@ const SHOWN: Millis = Millis::from_days(1);
 pub(in crate::endpoint) struct FullQueues(BTreeMap<(HostId, Option<AccountId>), UnixMillis>);
 
 impl FullQueues {
-    /// What is shown of a host.
-    pub(super) fn of(&self, host: HostId, now: UnixMillis) -> Vec<(Option<AccountId>, UnixMillis)> {
+    /// What is known of a host.
+    fn of(&self, host: HostId, now: UnixMillis) -> Vec<(Option<AccountId>, UnixMillis)> {
         let all = self.0.range((host, None)..).take_while(|((at, _), _)| *at == host);
         let lately = all.filter(|(_, at)| now.since(**at) < SHOWN);
         lately.map(|((_, account), at)| (*account, *at)).collect()
@@ -32,6 +32,17 @@ impl FullQueues {
 }
 
 impl Endpoint {
+    /// What is shown of a host: nothing of whoever is no contact any more.
+    pub(super) fn full_at(
+        &self,
+        host: HostId,
+        now: UnixMillis,
+    ) -> Vec<(Option<AccountId>, UnixMillis)> {
+        let mut full = self.full.of(host, now);
+        full.retain(|(account, _)| account.is_none_or(|it| self.contacts.contains_key(&it)));
+        full
+    }
+
     /// An own host had no room in a queue of ours.
     pub(in crate::endpoint) fn hear_full(
         &mut self,

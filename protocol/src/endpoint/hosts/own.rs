@@ -152,7 +152,7 @@ impl Endpoint {
             last_seen: row.last_seen,
             lost_state_at: row.lost_state_at,
             broken_word_at: self.words.broken_at(host),
-            full: self.full.of(*host, cx.now.wall),
+            full: self.full_at(*host, cx.now.wall),
         };
         self.hosts.iter().map(view).collect()
     }
