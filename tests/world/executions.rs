@@ -9,7 +9,7 @@ use godwit_protocol::rows::session::SESSIONS;
 use godwit_protocol::sim::World;
 use godwit_protocol::time::Millis;
 use sim_support::{
-    MINUTE, add, all_delivered, friends, in_turn, link, received, reply, send, they_talk,
+    MINUTE, add, all_delivered, friends, in_turn, link, received, reply, send, status, they_talk,
     use_hosts, warnings,
 };
 
@@ -63,6 +63,48 @@ fn an_old_copy_of_a_home_is_found_and_gets_back_what_it_had_lost() {
     assert_eq!(received(&world, b), ["one", "two"]);
     assert_eq!(warnings(&mut world, b), ["rolled_back"]);
     they_talk(&mut world, [a, b]);
+}
+
+/// A contact's message that the old copy cannot open comes before its host's word: the session that this
+/// brings does not put off the one that brings back what was lost.
+#[test]
+fn an_old_copy_that_hears_a_friend_before_its_host_gets_back_what_it_had_lost() {
+    for seed in 40..56 {
+        let (mut world, host, [a, b]) = friends(seed);
+        send(&mut world, a, b, "one");
+        world.run_for(MINUTE).unwrap();
+        let copy = world.disk(b);
+        world.kill(b);
+        send(&mut world, a, b, "two");
+        world.run_for(MINUTE).unwrap();
+        world.start(b).unwrap();
+        for (from, to) in [(b, a), (a, b), (b, a)] {
+            send(&mut world, from, to, "more");
+            world.run_for(MINUTE).unwrap();
+        }
+        assert_eq!(received(&world, b), ["one", "two", "more"]);
+
+        for person in [a, b] {
+            world.part(person, host, true);
+        }
+        world.put_back(b, copy).unwrap();
+        world.run_for(MINUTE).unwrap();
+        send(&mut world, a, b, "three");
+        world.run_for(MINUTE).unwrap();
+        assert!(status(&mut world, b).faults.no_header > 0, "seed {seed}: it opened");
+        world.unite();
+        world.run_for(MINUTE.saturating_mul(5)).unwrap();
+
+        let came = received(&world, b);
+        for text in ["one", "two", "more"] {
+            assert!(came.iter().any(|it| it == text), "seed {seed}: {came:?}");
+        }
+        // What was under way moves to another session once an hour.
+        world.run_for(MINUTE.saturating_mul(70)).unwrap();
+        assert_eq!(received(&world, b).len(), 4, "seed {seed}");
+        assert_eq!(warnings(&mut world, b), ["rolled_back"], "seed {seed}");
+        they_talk(&mut world, [a, b]);
+    }
 }
 
 #[test]

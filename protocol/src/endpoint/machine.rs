@@ -89,6 +89,8 @@ pub struct Endpoint {
     pub(super) acks: BTreeMap<(LinkId, OwnerKey), Vec<EnvelopeId>>,
     pub(super) arrival: Arrival,
     pub(super) fence: FenceRow,
+    /// Until when this home had everything that came for it, as far as hosts know.
+    pub(super) proved_at: Option<UnixMillis>,
     /// The newest fence that each own host was shown apart from mail.
     pub(super) fences_shown: BTreeMap<HostId, u64>,
     pub(super) space_low: bool,
@@ -192,6 +194,7 @@ impl Endpoint {
             acks: BTreeMap::new(),
             arrival: Arrival::Pushed,
             fence: FenceRow::default(),
+            proved_at: None,
             fences_shown: BTreeMap::new(),
             space_low: false,
             encrypted: 0,

@@ -27,6 +27,10 @@ pub const RESTORED: &[u8] = b"restored";
 /// The name in [`HOME`] of when this home last found that it lacks rows that it had: an [`UnixMillis`].
 pub const LOST_ROWS_AT: &[u8] = b"lost_rows_at";
 
+/// The name in [`HOME`] of when a host last said nothing of a newer copy of this home: an [`UnixMillis`],
+/// an hour late at most.
+pub const PROVED_AT: &[u8] = b"proved_at";
+
 /// change number of the first → [`ChangesRow`].
 pub static CHANGES: Table = Table {
     name: "changes",

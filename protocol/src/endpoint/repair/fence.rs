@@ -17,7 +17,7 @@ use crate::id::{DeviceId, HostId, OwnerKey};
 use crate::limits::{FENCE_ENCRYPTIONS, FENCE_LEAP, MAX_FENCE_AHEAD, MAX_SEAL_KEYS, SESSION_GRACE};
 use crate::mailbox::check_fence;
 use crate::rows::RowsError;
-use crate::rows::home::{FenceRow, HOME, LOST_ROWS_AT, RESTORED};
+use crate::rows::home::{FenceRow, HOME, LOST_ROWS_AT, PROVED_AT, RESTORED};
 use crate::rows::host::OWN_HOSTS;
 use crate::rows::typed::{load, save};
 use crate::session::{Cause, Prekeys, Remedy};
@@ -31,6 +31,7 @@ impl Endpoint {
     pub(in crate::endpoint) fn open_fence(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
         let known: Option<FenceRow> = load(cx.rows, &HOME, b"fence")?;
         self.fence = known.unwrap_or_default();
+        self.proved_at = load(cx.rows, &HOME, PROVED_AT)?;
         self.grow_fence(cx, 1)
     }
 
@@ -42,6 +43,9 @@ impl Endpoint {
         }
         cx.rows.delete(&HOME, RESTORED);
         self.fence.two_homes = false;
+        // Of what it lost nobody knows when it came.
+        self.proved_at = None;
+        cx.rows.delete(&HOME, PROVED_AT);
         self.roll_forward(cx, 0)?;
         self.fence.behind_at = None;
         save(cx.rows, &HOME, b"fence", &self.fence)
@@ -107,7 +111,10 @@ impl Endpoint {
         let acked_more = shown.acked > row.acked && shown.fence >= self.fence.leapt_to;
         let behind =
             shown.fence > fence || (shown.fence == fence && shown.mark != mark) || acked_more;
-        if !ours || !behind || self.fence.two_homes {
+        if ours && !behind {
+            return self.prove(cx);
+        }
+        if !ours || self.fence.two_homes {
             return Ok(());
         }
         if let Some(row) = self.hosts.get_mut(&host) {
@@ -117,6 +124,18 @@ impl Endpoint {
         let far = shown.fence.saturating_sub(fence) > MAX_FENCE_AHEAD;
         let lately = self.fence.behind_at.is_some_and(|at| cx.now.wall.since(at) < SESSION_GRACE);
         if far || lately { self.stand_down(cx) } else { self.roll_forward(cx, shown.fence) }
+    }
+
+    /// No host knows of a newer copy.
+    fn prove(&mut self, cx: &mut Cx<'_>) -> Result<(), RowsError> {
+        let now = cx.now.wall;
+        if self.fence.two_homes
+            || self.proved_at.is_some_and(|at| now.since(at) < HOUR && at <= now)
+        {
+            return Ok(());
+        }
+        self.proved_at = Some(now);
+        save(cx.rows, &HOME, PROVED_AT, &now)
     }
 
     /// Two copies of this home are alive.

@@ -193,7 +193,8 @@ impl Endpoint {
             let key = MessageKey { id, conversation, sender };
             let row = load::<MessageRow>(rows, &MESSAGES, &key.bytes())?;
             let steps = row.map(|row| row.steps).unwrap_or_default();
-            let done = steps.iter().rev().find(|step| step.kind == StepKind::Delivered);
+            // The first time: what was delivered once more since says nothing of what came between.
+            let done = steps.iter().find(|step| step.kind == StepKind::Delivered);
             Ok::<_, RowsError>(done.map(|step| step.at))
         };
         let since = match last {
@@ -250,19 +251,24 @@ impl Endpoint {
         self.queue(cx, device, NewLine::message(key, kind))
     }
 
-    /// The newest message of a contact that is held here.
+    /// The newest message of a contact that was here when a host last knew of no newer copy of this home:
+    /// what came later may lie behind something that is lost.
     pub(in crate::endpoint) fn newest_of(
         &self,
         cx: &Cx<'_>,
         account: AccountId,
     ) -> Result<Option<MessageId>, RowsError> {
+        let Some(proved_at) = self.proved_at else { return Ok(None) };
         let conversation = self.conversation(account);
         let (from, mut end) = (conversation.as_bytes(), prefix_end(conversation.as_bytes()));
         loop {
             let page = cx.rows.scan(&TIMELINE, from, &end, MAX_SCAN, Direction::Backward)?;
-            let theirs = page.iter().filter_map(|(key, _)| MessageKey::parse_timeline(key));
-            if let Some((_, key)) = theirs.into_iter().find(|(_, key)| key.sender == account) {
-                return Ok(Some(key.id));
+            let all = page.iter().filter_map(|(key, _)| MessageKey::parse_timeline(key));
+            for (_, key) in all.filter(|(_, key)| key.sender == account) {
+                let row: Option<MessageRow> = load(cx.rows, &MESSAGES, &key.bytes())?;
+                if row.and_then(|row| row.received_at).is_some_and(|at| at <= proved_at) {
+                    return Ok(Some(key.id));
+                }
             }
             match page.last() {
                 Some((last, _)) if page.len() == MAX_SCAN => end.clone_from(last),

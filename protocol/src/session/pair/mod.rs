@@ -232,11 +232,12 @@ impl Pair {
     }
 
     /// No session that is here now encrypts again: this home was older than it is. They receive
-    /// for 35 days more.
+    /// for 35 days more. What was done as a remedy before puts off nothing: it rested on an older home.
     pub fn retire_all(&mut self, now: UnixMillis) {
         for session in &mut self.sessions {
             session.retired = true;
         }
+        self.remedies.begin_anew();
         self.note_replaced(now);
     }
 

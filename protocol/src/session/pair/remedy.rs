@@ -43,6 +43,12 @@ pub(super) struct Remedies {
 }
 
 impl Remedies {
+    /// As if no session had been opened lately.
+    pub(super) fn begin_anew(&mut self) {
+        self.opened.clear();
+        self.through_contact = None;
+    }
+
     pub(super) fn opened(&mut self, purpose: Purpose, now: UnixMillis) {
         if !matches!(purpose.cause, Cause::Desync | Cause::RolledBack) {
             return;
