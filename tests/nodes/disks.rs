@@ -28,11 +28,11 @@ fn on(engine: &str) -> String {
     format!("[store]\nengine = \"{engine}\"\n")
 }
 
-/// Two friends; the home of the first is on that disk, its store with an engine.
-fn friends_on(disk: &Disk, engine: &str) -> (Node, Node) {
+/// Two friends; the home of the first is on that disk, with a configuration.
+fn friends_on(disk: &Disk, config: &str) -> (Node, Node) {
     let place = Place::at(&disk.mounted());
     assert_eq!(place.run(["init", "--no-passphrase", "--name", "Alice"]).exit, Some(0));
-    place.configure(&on(engine));
+    place.configure(config);
     befriended(Node::listening(place, "/ip4/127.0.0.1/tcp/0"), Node::person("Bob"))
 }
 
@@ -42,11 +42,8 @@ fn what_was_on_disk_is_there_after_a_power_cut() {
 }
 
 fn power_cuts(engine: &str) {
-    let Some(disk) = Disk::make() else {
-        println!("skipped: this process may not mount a file system");
-        return;
-    };
-    let (mut alice, bob) = friends_on(&disk, engine);
+    let Some(disk) = Disk::make() else { return };
+    let (mut alice, bob) = friends_on(&disk, &on(engine));
     let mut promised = vec!["first".to_owned()];
 
     for cut in 0..cuts() {
@@ -86,10 +83,7 @@ fn cuts() -> usize {
 #[test]
 fn what_a_host_signed_for_is_there_after_a_power_cut() {
     for engine in ENGINES {
-        let Some(disk) = Disk::make() else {
-            println!("skipped: this process may not mount a file system");
-            return;
-        };
+        let Some(disk) = Disk::make() else { return };
         let place = Place::at(&disk.mounted());
         assert_eq!(place.run(["init", "--host"]).exit, Some(0));
         place.configure(&format!("{}floor = \"16MiB\"\n", on(engine)));
@@ -124,11 +118,8 @@ fn a_full_disk_refuses_and_loses_nothing() {
 }
 
 fn full_disk(engine: &str) {
-    let Some(disk) = Disk::make() else {
-        println!("skipped: this process may not mount a file system");
-        return;
-    };
-    let (mut alice, bob) = friends_on(&disk, engine);
+    let Some(disk) = Disk::make() else { return };
+    let (mut alice, bob) = friends_on(&disk, &on(engine));
     fill(&disk.mounted().join("filler"));
 
     alice.place.run(["send", "bob", "no room"]).is_refused("E_FULL", 1);
@@ -149,15 +140,8 @@ fn full_disk(engine: &str) {
 #[test]
 fn a_disk_that_is_full_to_the_last_byte_stops_a_node_no_longer_than_that() {
     for engine in ENGINES {
-        let Some(disk) = Disk::make() else {
-            println!("skipped: this process may not mount a file system");
-            return;
-        };
-        let place = Place::at(&disk.mounted());
-        assert_eq!(place.run(["init", "--no-passphrase", "--name", "Alice"]).exit, Some(0));
-        place.configure(&format!("{}floor = \"0B\"\n", on(engine)));
-        let alice = Node::listening(place, "/ip4/127.0.0.1/tcp/0");
-        let (mut alice, bob) = befriended(alice, Node::person("Bob"));
+        let Some(disk) = Disk::make() else { return };
+        let (mut alice, bob) = friends_on(&disk, &format!("{}floor = \"0B\"\n", on(engine)));
         let (mut promised, mut refused) = (vec!["first".to_owned()], 0);
         fill(&disk.mounted().join("filler"));
         let long = "0123456789".repeat(3_000);
@@ -187,11 +171,8 @@ fn a_disk_that_is_full_to_the_last_byte_stops_a_node_no_longer_than_that() {
 /// The whole disk, home and all: an I/O error of everything, then nothing there, then all of it again.
 #[test]
 fn a_disk_that_goes_and_comes_back_stops_a_node_no_longer_than_that() {
-    let Some(disk) = Disk::make() else {
-        println!("skipped: this process may not mount a file system");
-        return;
-    };
-    let (mut alice, bob) = friends_on(&disk, "sled");
+    let Some(disk) = Disk::make() else { return };
+    let (mut alice, bob) = friends_on(&disk, &on("sled"));
     alice.ok(&["send", "bob", "before", "--wait", "delivered"]);
     if !disk.cut() {
         println!("skipped: this kernel cannot cut the power of a file system");
@@ -296,15 +277,8 @@ fn a_file_that_cannot_be_written_leaves_the_old_one_whole() {
 #[test]
 fn a_disk_that_becomes_read_only_stops_a_node_no_longer_than_that() {
     for engine in ENGINES {
-        let Some(disk) = Disk::make() else {
-            println!("skipped: this process may not mount a file system");
-            return;
-        };
-        let place = Place::at(&disk.mounted());
-        assert_eq!(place.run(["init", "--no-passphrase", "--name", "Alice"]).exit, Some(0));
-        place.configure(&on(engine));
-        let alice = Node::listening(place, "/ip4/127.0.0.1/tcp/0");
-        let (mut alice, bob) = befriended(alice, Node::person("Bob"));
+        let Some(disk) = Disk::make() else { return };
+        let (mut alice, bob) = friends_on(&disk, &on(engine));
         if !disk.becomes_read_only() {
             println!("skipped: a file system in use does not become read-only here");
             return;
