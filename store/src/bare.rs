@@ -3,9 +3,10 @@
 //! What the node does is compared with a loop over this, in the same run.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::batch::{Batch, StoredWrite};
-use crate::engine::{Engine as _, EngineError, SledEngine};
+use crate::engine::{Engine, EngineError, Kind, journaled};
 
 /// One write of a [`Bare`] commit; `None` deletes.
 #[derive(Debug, Clone)]
@@ -18,22 +19,35 @@ pub struct BareWrite {
     pub value: Option<Vec<u8>>,
 }
 
-/// sled under the same rules as the store's, and nothing above it.
+/// An engine under the same rules as the store's, and nothing above it.
 pub struct Bare {
-    engine: SledEngine,
+    engine: Arc<dyn Engine>,
 }
 
 impl Bare {
-    /// Opens a folder of its own.
+    /// Opens a folder of its own; without the journal that a store has in front of its engine.
     ///
     /// # Errors
     /// [`EngineError`] if it cannot be opened.
     pub fn open(
-        folder: &Path,
+        (folder, kind): (&Path, Kind),
         cache_bytes: u64,
         tables: &[&'static str],
     ) -> Result<Self, EngineError> {
-        Ok(Self { engine: SledEngine::open(folder, cache_bytes, tables)? })
+        Ok(Self { engine: kind.open(folder, cache_bytes, tables)? })
+    }
+
+    /// The same with its journal.
+    ///
+    /// # Errors
+    /// [`EngineError`] if it cannot be opened.
+    pub fn journaled(
+        (folder, kind): (&Path, Kind),
+        cache_bytes: u64,
+        tables: &[&'static str],
+    ) -> Result<Self, EngineError> {
+        let engine = kind.open(folder, cache_bytes, tables)?;
+        Ok(Self { engine: journaled(engine, folder, tables)? })
     }
 
     /// Writes at once, and returns when it is on stable storage.

@@ -15,7 +15,7 @@ use godwit_protocol::rows::steps::{OLDEST_VERSION, VERSION};
 
 use crate::batch::{Batch, CommitError, Durable, SealedBatch, StoredWrite};
 use crate::commit::Committer;
-use crate::engine::{Engine, EngineError, Kind, MemoryEngine};
+use crate::engine::{Engine, EngineError, Kind, MemoryEngine, journaled};
 use crate::layout::Tables;
 use crate::migrate::migrate;
 use crate::reader::{Base, Reader};
@@ -125,7 +125,7 @@ pub struct Store {
 pub(crate) struct Opened {
     pub(crate) base: Base,
     pub(crate) version: u32,
-    kind: Option<Kind>,
+    counts: Option<Generation>,
 }
 
 impl Opened {
@@ -136,9 +136,9 @@ impl Opened {
             .map_err(|(table, fault)| OpenError::Declaration { table, fault })?;
         let (engine, vault, counts): (Arc<dyn Engine>, Vault, Option<Generation>) = match place {
             Place::Disk(disk) => {
-                let vault = Vault::new(&disk.data_key);
-                let counts = disk.generation(&vault, &names(&tables))?;
-                (disk.open(&counts, &names(&tables))?, vault, Some(counts))
+                let (vault, names) = (Vault::new(&disk.data_key), names(&tables));
+                let counts = disk.generation(&vault, &names)?;
+                (counts.kind.open(&counts.path(), disk.cache_bytes, &names)?, vault, Some(counts))
             }
             Place::Memory { engine, data_key } => {
                 (engine, data_key.as_ref().map_or_else(Vault::none, Vault::new), None)
@@ -151,8 +151,19 @@ impl Opened {
             // What a rewrite has left is of no use once this one is known to be whole.
             counts.remove_others().map_err(EngineError::from)?;
         }
-        let kind = counts.map(|counts| counts.kind);
-        Ok(Self { base: Base { engine, vault, tables }, version, kind })
+        let opened = Self { base: Base { engine, vault, tables }, version, counts };
+        // An earlier version has none, and does not know of this one's.
+        if version < VERSION { Ok(opened) } else { opened.journaled() }
+    }
+
+    /// The same with the journal in front, where there is a disk.
+    fn journaled(mut self) -> Result<Self, OpenError> {
+        if let Some(counts) = &self.counts {
+            let engine = Arc::clone(&self.base.engine);
+            let names = names(&self.base.tables);
+            self.base.engine = journaled(engine, &counts.path(), &names)?;
+        }
+        Ok(self)
     }
 }
 
@@ -183,13 +194,14 @@ impl Disk {
         Self { folder, data_key, ..*self }
     }
 
-    /// Opens one of the folders.
+    /// Opens one of the folders, and its journal.
     pub(crate) fn open(
         &self,
         generation: &Generation,
         tables: &[&'static str],
     ) -> Result<Arc<dyn Engine>, EngineError> {
-        generation.kind.open(&generation.path(), self.cache_bytes, tables)
+        let path = generation.path();
+        journaled(generation.kind.open(&path, self.cache_bytes, tables)?, &path, tables)
     }
 }
 
@@ -227,11 +239,14 @@ impl Store {
     /// # Errors
     /// [`OpenError`], each variant as it says; nothing is changed then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Opened { base, version, kind } = Opened::open(options)?;
+        let mut opened = Opened::open(options)?;
+        let version = opened.version;
         if version < VERSION {
-            migrate(&base, version)?;
+            migrate(&opened.base, version)?;
+            opened = opened.journaled()?;
         }
-        let base = Arc::new(base);
+        let kind = opened.counts.map(|counts| counts.kind);
+        let base = Arc::new(opened.base);
         let committer = Committer::start(Arc::clone(&base)).map_err(EngineError::from)?;
         let brought_from = Some(version).filter(|version| *version < VERSION);
         Ok(Self { base, committer, kind, brought_from })
@@ -295,9 +310,14 @@ impl Store {
     }
 
     /// Makes everything queued durable and ends the commit thread; batches that come later are
-    /// refused. Dropping the store does the same.
+    /// refused, and the journal is empty. Dropping the store does the same.
     pub fn close(&self) {
         self.committer.close();
+        match self.base.engine.settle() {
+            // What did not get there is in the journal; why it stopped has been said.
+            Ok(()) | Err(EngineError::Broken) => {}
+            Err(error) => tracing::warn!(%error, "the store was closed with rows in its journal"),
+        }
     }
 }
 

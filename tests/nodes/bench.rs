@@ -15,8 +15,9 @@ fn figures(cases: &[&str]) -> Vec<serde_json::Value> {
 
 #[test]
 fn each_figure_stands_beside_its_loop() {
-    let lines = figures(&["latency", "pipelined", "deposit", "flood"]);
-    for case in ["latency", "pipelined", "deposit", "flood"] {
+    let cases = ["latency", "pipelined", "deposit", "flood", "commit"];
+    let lines = figures(&cases);
+    for case in cases {
         let mut figures = lines.iter().filter(|line| line["case"] == case);
         assert!(figures.any(|line| line["met"].is_boolean()), "{case}: {lines:?}");
     }

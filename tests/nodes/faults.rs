@@ -104,7 +104,7 @@ fn kills_at_random_moments_lose_and_repeat_nothing() {
     }
 }
 
-/// Counts the syncs of a process's database while something is done; `None` where they cannot be.
+/// Counts the syncs of a process's journal while something is done; `None` where they cannot be.
 fn syncs(node: &Node, work: impl FnOnce()) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -126,9 +126,9 @@ fn syncs(node: &Node, work: impl FnOnce()) -> Option<usize> {
     work();
     cli_support::tell(&tracer, Signal::INT);
     tracer.wait().unwrap();
-    let database = node.place.home().join("store/db");
+    let journal = node.place.home().join("store/journal");
     let log = std::fs::read_to_string(log).unwrap();
-    let synced = format!("<{}>", database.display());
+    let synced = format!("<{}>", journal.display());
     Some(log.lines().filter(|line| line.contains(&synced)).count())
 }
 
@@ -140,7 +140,7 @@ fn an_exit_0_lies_after_a_sync_and_many_sends_share_one() {
         println!("skipped: no strace here that may attach");
         return;
     };
-    assert!(single >= 1, "exit 0 without a sync of the database");
+    assert!(single >= 1, "exit 0 without a sync of the journal");
 
     // All of them lie in its sockets before it goes on: how fast this machine is decides nothing.
     let mut sockets: Vec<UnixStream> = (0..64)

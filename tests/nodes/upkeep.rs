@@ -138,7 +138,9 @@ fn a_store_that_lost_its_file_is_not_taken_for_a_new_one() {
         }
     }
 
-    // The account is in the keystore: whoever is asked again is a friend again.
+    // The account is in the keystore: whoever is asked again is a friend again. The journal has the
+    // last rows of all; without it there are none.
+    fs::remove_file(alice.place.home().join("store/journal")).unwrap();
     let saved = store(&alice, &["check", "--repair"]);
     assert_eq!(saved["tables"].as_array().unwrap().len(), 1, "all of it: {saved}");
     alice.start();
@@ -163,4 +165,39 @@ fn the_copy_that_is_kept_goes_on_from_its_next_start() {
     let host = cli_support::Place::empty();
     host.run(["init", "--host"]);
     host.run(keep).is_refused("E_NO_ACCOUNT", 1);
+}
+
+#[test]
+fn a_journal_that_lost_a_record_is_named_and_the_others_are_saved() {
+    let (mut alice, bob) = friends();
+    // What it wrote since it started lies in its journal.
+    alice.kill();
+    let file = alice.place.home().join("store/journal");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    for act in [&["run"][..], &["store", "check"], &["store", "compact"]] {
+        let said = alice.place.run(act);
+        said.is_refused("E_STORE_DAMAGED", 1);
+        assert!(said.stderr.contains("`journal`"), "{said:?}");
+        assert!(said.stderr.contains("godwit store check --repair"), "{said:?}");
+    }
+
+    let saved = store(&alice, &["check", "--repair"]);
+    assert!(saved["rows"].as_u64().unwrap() > 10, "{saved}");
+    assert!(PathBuf::from(saved["aside"].as_str().unwrap()).join("journal").exists(), "{saved}");
+    assert_eq!(store(&alice, &["check"])["damaged"], 0);
+    alice.start();
+    alice.ok(&["send", "bob", "and now?", "--wait", "delivered", "--timeout", "60s"]);
+    bob.receives(&["first", "and now?"]);
+    bob.ok(&["send", "alice", "as before", "--wait", "delivered", "--timeout", "60s"]);
+
+    // And where everything else is gone, the journal's own rows.
+    alice.kill();
+    fs::remove_file(alice.place.home().join("store/sled-1/db")).unwrap();
+    alice.place.run(["run"]).is_refused("E_STORE_DAMAGED", 1);
+    let saved = store(&alice, &["check", "--repair"]);
+    assert!(saved["rows"].as_u64().unwrap() > 10, "{saved}");
+    alice.start();
+    alice.ok(&["send", "bob", "still?", "--wait", "delivered", "--timeout", "60s"]);
 }

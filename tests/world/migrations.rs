@@ -29,9 +29,10 @@ use sim_support::{
 const SEED: u64 = 23;
 
 /// What each version stored.
-const FIXTURES: [(u32, &str); 2] = [
+const FIXTURES: [(u32, &str); 3] = [
     (2, include_str!("../../store/fixtures/2.txt")),
     (3, include_str!("../../store/fixtures/3.txt")),
+    (4, include_str!("../../store/fixtures/4.txt")),
 ];
 
 /// Two hosts, and four people: Carol is a stranger to Alice, Dave is blocked.

@@ -18,7 +18,7 @@ use godwit_protocol::mailbox::{prove_owner, token_hash};
 use godwit_protocol::wire::frame::{
     Answer, Frame, OpenKey, OwnerRole, QueueAccess, Registration, Request,
 };
-use godwit_store::{Bare, BareWrite};
+use godwit_store::{Bare, BareWrite, Kind};
 
 use super::BenchError;
 use crate::clock::{Clock, system_rng};
@@ -251,7 +251,8 @@ impl Peer {
 /// # Errors
 /// [`BenchError`] if the engine fails.
 pub fn deposit_loop(folder: &Path, each: usize) -> Result<Duration, BenchError> {
-    let engine = Bare::open(folder, 64 << 20, &["mail", "ids"]).map_err(BenchError::of)?;
+    let engine =
+        Bare::open((folder, Kind::Sled), 64 << 20, &["mail", "ids"]).map_err(BenchError::of)?;
     let mut arrival = 0_u64;
     let start = Instant::now();
     for _ in 0..each {

@@ -7,11 +7,13 @@
 //! | `rivals` | an echo over a stream, commits, syncs; the loops that write the rows |
 //! | `idle` | a meter of bytes, and what the kernel counts of a process |
 //! | `store` | a store with very many rows: opened, emptied, written anew |
+//! | `commit` | one durable commit on either engine, with and without its journal |
 //! | `deposit` | 64 senders at a real host, and a loop that shares flushes |
 //! | `flood` | one who waits for each receipt, alone and beside one who floods the host |
 //!
 //! Source: ARCHITECTURE, "node/src"; the medians of several runs go to the README.
 
+mod commit;
 mod deposit;
 mod flood;
 mod idle;
@@ -19,6 +21,7 @@ mod rivals;
 mod rows;
 mod store;
 
+pub use commit::{CommitFigures, commit};
 pub use deposit::{Depositors, deposit_loop};
 pub use flood::{FloodFigures, flood};
 pub use idle::{Meter, Usage, bare};

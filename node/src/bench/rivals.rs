@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use godwit_store::{Bare, BareWrite, Options};
+use godwit_store::{Bare, BareWrite, Kind, Options};
 
 use super::rows::{Pair, Written};
 use super::{BenchError, TEXT, median};
@@ -66,12 +66,13 @@ fn sync(path: &Path, writes: &Written, rounds: usize) -> Result<Duration, BenchE
     Ok(median(&took))
 }
 
-fn size(write: &BareWrite) -> usize {
+/// Bytes of a row.
+pub(super) fn size(write: &BareWrite) -> usize {
     write.key.len().saturating_add(write.value.as_ref().map_or(0, Vec::len))
 }
 
 /// The same rows under other keys, so that every round writes new ones as a conversation does.
-fn renamed(writes: &Written, round: usize) -> Written {
+pub(super) fn renamed(writes: &Written, round: usize) -> Written {
     let mut batch = writes.clone();
     for write in &mut batch {
         let number = round.to_le_bytes();
@@ -83,10 +84,16 @@ fn renamed(writes: &Written, round: usize) -> Written {
 }
 
 fn open(folder: &Path, batches: &[Written]) -> Result<Bare, BenchError> {
+    let place = (folder, Kind::Sled);
+    Bare::open(place, Options::DEFAULT_CACHE_BYTES, &tables(batches)).map_err(BenchError::of)
+}
+
+/// The tables that batches write to.
+pub(super) fn tables(batches: &[Written]) -> Vec<&'static str> {
     let mut tables: Vec<&'static str> = batches.iter().flatten().map(|it| it.table).collect();
     tables.sort_unstable();
     tables.dedup();
-    Bare::open(folder, Options::DEFAULT_CACHE_BYTES, &tables).map_err(BenchError::of)
+    tables
 }
 
 /// Both ends of a conversation.

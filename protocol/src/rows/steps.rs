@@ -8,8 +8,9 @@
 
 use super::{RowsError, Table, mailbox};
 
-/// The version of what is stored that this program writes.
-pub const VERSION: u32 = 3;
+/// The version of what is stored that this program writes. 4 has no step: since then a journal stands in
+/// front of the engine, and a program that does not know of it would miss what is only there.
+pub const VERSION: u32 = 4;
 /// The oldest version that it reads.
 pub const OLDEST_VERSION: u32 = 2;
 
@@ -74,7 +75,7 @@ mod tests {
             let before = STEPS[..index].iter().filter(|it| it.table.name == step.table.name);
             assert_eq!(usize::from(step.from), 1 + before.count(), "step {index}");
         }
-        assert_eq!(version, VERSION);
+        assert_eq!((version, VERSION), (3, 4), "4 has no step");
         let tables = || rows::tables().into_iter().chain(rows::mailbox::tables());
         assert!(STEPS.iter().all(|step| tables().any(|table| table == step.table)));
         assert_eq!(shape(&rows::mailbox::PRIVATE.owners), 2);

@@ -52,7 +52,8 @@ pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn panicked<T>(payload: Box<dyn core::any::Any + Send>) -> Result<T, EngineError> {
+/// What a panic comes to.
+pub(super) fn panicked<T>(payload: Box<dyn core::any::Any + Send>) -> Result<T, EngineError> {
     let said = payload.downcast_ref::<String>().map(String::as_str);
     let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason");
     Err(EngineError::Damaged(format!("the engine panicked: {said}")))

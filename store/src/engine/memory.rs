@@ -194,6 +194,10 @@ impl Engine for MemoryEngine {
         Ok(Durable::flushed())
     }
 
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
+        self.apply(batch)
+    }
+
     fn stats(&self) -> Result<EngineStats, EngineError> {
         let bytes = u64::try_from(self.read()?.bytes).unwrap_or(u64::MAX);
         Ok(EngineStats { bytes, free_bytes: None })

@@ -1,10 +1,12 @@
-//! The engine: four synchronous methods over named tables of ordered bytes.
+//! The engine: six synchronous methods over named tables of ordered bytes.
 //!
 //! | method | guarantees |
 //! |---|---|
 //! | `get` | the whole value, or none |
 //! | `scan` | an owned page of whole rows, in order |
 //! | `commit` | atomic over all tables **and** on stable storage when it returns |
+//! | `write` | as `commit`, and on stable storage when the next commit returns |
+//! | `settle` | what was committed is in the engine's own files |
 //! | `stats` | bytes used and bytes free |
 //!
 //! No type, iterator or lifetime of an implementation leaks. After an error that leaves it unknown
@@ -13,8 +15,13 @@
 //! rewritten for that ([`crate::rewrite`]). Source: STORE-NOTES, "The engine is a choice behind five
 //! methods".
 
+mod checkpoint;
 mod guard;
+mod journal;
+mod journaled;
 mod memory;
+mod memtable;
+mod merge;
 mod pieces;
 mod redb;
 mod sled;
@@ -28,6 +35,8 @@ use godwit_protocol::rows::{Direction, Row};
 use crate::batch::{Batch, Durable};
 
 pub(crate) use guard::sync_names;
+pub(crate) use journal::{FILE as JOURNAL, UNFINISHED as UNFINISHED_JOURNAL};
+use journaled::Journaled;
 pub use memory::{Fault, Held, MemoryEngine};
 pub(crate) use redb::RedbEngine;
 pub(crate) use sled::SledEngine;
@@ -66,19 +75,24 @@ impl Kind {
         }
     }
 
-    /// Opens what can be read of a damaged folder; nothing is written.
-    pub(crate) fn read(
+    /// Opens what can be read of a damaged folder, the journal's rows where the engine has none.
+    pub(crate) fn salvage(
         self,
         folder: &Path,
+        cache_bytes: u64,
         tables: &[&'static str],
-    ) -> Result<Arc<dyn Engine>, EngineError> {
-        match self {
-            Self::Sled => Err(EngineError::Broken),
-            Self::Redb => Ok(Arc::new(RedbEngine::read(folder, tables)?)),
-        }
+    ) -> Arc<dyn Engine> {
+        let own = own(tables);
+        let part = self.open(folder, cache_bytes, tables).or_else(|error| match self {
+            Self::Sled => Err(error),
+            Self::Redb => Ok(Arc::new(RedbEngine::read(folder, &own)?)),
+        });
+        let part = part.unwrap_or_else(|_| Arc::new(MemoryEngine::new()));
+        Arc::new(Journaled::salvage(part, folder, tables))
     }
 
-    /// Opens a folder of its files, or makes it. `cache_bytes` is a hint.
+    /// Opens a folder of its files, or makes it: without the journal in front of it, which must be
+    /// empty. `cache_bytes` is a hint.
     pub(crate) fn open(
         self,
         folder: &Path,
@@ -86,10 +100,24 @@ impl Kind {
         tables: &[&'static str],
     ) -> Result<Arc<dyn Engine>, EngineError> {
         Ok(match self {
-            Self::Sled => Arc::new(SledEngine::open(folder, cache_bytes, tables)?),
-            Self::Redb => Arc::new(RedbEngine::open(folder, cache_bytes, tables)?),
+            Self::Sled => Arc::new(SledEngine::open(folder, cache_bytes, &own(tables))?),
+            Self::Redb => Arc::new(RedbEngine::open(folder, cache_bytes, &own(tables))?),
         })
     }
+}
+
+/// The tables of an engine on disk: those that are asked for, and the journal's.
+fn own(tables: &[&'static str]) -> Vec<&'static str> {
+    tables.iter().copied().chain([checkpoint::TABLE]).collect()
+}
+
+/// Puts the journal of a folder in front of the engine of that folder. It is made with the first commit.
+pub(crate) fn journaled(
+    engine: Arc<dyn Engine>,
+    folder: &Path,
+    tables: &[&'static str],
+) -> Result<Arc<dyn Engine>, EngineError> {
+    Ok(Arc::new(Journaled::open(engine, folder, tables)?))
 }
 
 /// Why an engine did not do what it was asked.
@@ -167,6 +195,15 @@ pub(crate) trait Engine: Send + Sync {
     /// Checks every expectation against what is committed, then writes in order: all or nothing,
     /// and on stable storage when it returns.
     fn commit(&self, batch: &Batch) -> Result<Durable, EngineError>;
+
+    /// Writes as well, without what is expected, and durable with the next commit alone: a part of what
+    /// a journal has.
+    fn write(&self, batch: &Batch) -> Result<(), EngineError>;
+
+    /// Brings what was committed to where nothing else is needed to read it.
+    fn settle(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 
     /// What it uses and has left.
     fn stats(&self) -> Result<EngineStats, EngineError>;

@@ -99,7 +99,7 @@ impl RedbEngine {
         let db = builder.create(folder.join(FILE)).map_err(from_redb)?;
         let engine = Self { db: Open::Whole(db), tables, folder, guard: Guard::default() };
         // Whoever reads need not ask whether a table has been made.
-        engine.transaction(|open| {
+        engine.transaction(Durability::Immediate, |open| {
             for table in &engine.tables {
                 open.open_table(Definition::new(table)).map_err(from_redb)?;
             }
@@ -124,17 +124,18 @@ impl RedbEngine {
 
     fn transaction(
         &self,
+        durability: Durability,
         act: impl FnOnce(&WriteTransaction) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let Open::Whole(db) = &self.db else { return Err(EngineError::Broken) };
         let mut open = db.begin_write().map_err(from_redb)?;
-        open.set_durability(Durability::Immediate).map_err(from_redb)?;
-        open.set_quick_repair(true);
+        open.set_durability(durability).map_err(from_redb)?;
+        open.set_quick_repair(matches!(durability, Durability::Immediate));
         act(&open)?;
         open.commit().map_err(from_redb)
     }
 
-    fn write(&self, open: &WriteTransaction, batch: &Batch) -> Result<(), EngineError> {
+    fn put(&self, open: &WriteTransaction, batch: &Batch) -> Result<(), EngineError> {
         for expected in &batch.expectations {
             let table = open.open_table(self.named(expected.table)?).map_err(from_redb)?;
             if read(&table, &expected.key)? != expected.value {
@@ -199,9 +200,13 @@ impl Engine for RedbEngine {
 
     fn commit(&self, batch: &Batch) -> Result<Durable, EngineError> {
         self.guard.run(|| {
-            self.transaction(|open| self.write(open, batch))?;
+            self.transaction(Durability::Immediate, |open| self.put(open, batch))?;
             Ok(Durable::flushed())
         })
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
+        self.guard.run(|| self.transaction(Durability::None, |open| self.put(open, batch)))
     }
 
     fn stats(&self) -> Result<EngineStats, EngineError> {

@@ -5,7 +5,7 @@
 //! | `flush()`, then our own `fdatasync` of `db` | sled's flush stops short of the drive |
 //! | 2 MiB segments, values over 16 KiB cut ([`super::pieces`]) | so that `blobs/`, never synced, stays empty |
 //! | `snap.*.generating` deleted before opening | a kill in a snapshot leaves one that bars every open |
-//! | opened on its own thread, every call under `catch_unwind` | corruption shows as panics |
+//! | opened on its own thread, every call and its end under `catch_unwind` | corruption shows as panics, and so does a disk that refuses at the end |
 //! | broken after the first error, reads too | memory may then be ahead of the disk |
 //!
 //! It expects the home's lock to be held: one `Db` per process and folder.
@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,9 +49,10 @@ const MAX_REREADS: usize = 64;
 
 /// A folder that sled keeps.
 pub(crate) struct SledEngine {
-    db: Db,
+    /// Until it is dropped.
+    db: Option<Db>,
+    /// Those of the tables, and of pieces.
     trees: BTreeMap<&'static str, Tree>,
-    pieces: Tree,
     /// Open for syncing alone.
     file: File,
     folder: PathBuf,
@@ -81,13 +83,12 @@ impl SledEngine {
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(HOUSEKEEPING_MS));
         let db = once_free(&config)?;
-        let pieces = db.open_tree(PIECES).map_err(from_sled)?;
         let mut trees = BTreeMap::new();
-        for table in tables {
+        for table in tables.iter().chain([&PIECES]) {
             trees.insert(*table, db.open_tree(table).map_err(from_sled)?);
         }
         let file = File::open(folder.join("db"))?;
-        let engine = Self { db, trees, pieces, file, folder, guard: Guard::default() };
+        let engine = Self { db: Some(db), trees, file, folder, guard: Guard::default() };
         engine.sync()?;
         sync_names(&engine.folder)?;
         if fs::read_dir(engine.folder.join("blobs"))?.next().is_some() {
@@ -100,8 +101,12 @@ impl SledEngine {
         self.trees.get(table).ok_or_else(|| EngineError::NoTable(table.to_owned()))
     }
 
+    fn db(&self) -> Result<&Db, EngineError> {
+        self.db.as_ref().ok_or(EngineError::Broken)
+    }
+
     fn sync(&self) -> Result<(), EngineError> {
-        self.db.flush().map_err(from_sled)?;
+        self.db()?.flush().map_err(from_sled)?;
         Ok(self.file.sync_data()?)
     }
 
@@ -131,9 +136,9 @@ impl SledEngine {
     }
 
     fn gather(&self, table: &str, key: &[u8], cut: &Cut) -> Result<Option<Vec<u8>>, EngineError> {
-        let mut value = Vec::new();
+        let (mut value, pieces) = (Vec::new(), self.tree(PIECES)?);
         for index in 0..cut.count() {
-            match self.pieces.get(piece_key(table, key, index)).map_err(from_sled)? {
+            match pieces.get(piece_key(table, key, index)).map_err(from_sled)? {
                 Some(piece) => value.extend_from_slice(&piece),
                 None => return Ok(None),
             }
@@ -141,8 +146,8 @@ impl SledEngine {
         Ok(cut.matches(&value).then_some(value))
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
-        let mut trees = vec![&self.pieces];
+    fn transact(&self, batch: &Batch) -> Result<(), EngineError> {
+        let mut trees = vec![self.tree(PIECES)?];
         let mut places = BTreeMap::new();
         for write in batch.expectations.iter().chain(&batch.writes) {
             if !places.contains_key(write.table) {
@@ -215,16 +220,34 @@ impl Engine for SledEngine {
 
     fn commit(&self, batch: &Batch) -> Result<Durable, EngineError> {
         self.guard.run(|| {
-            self.write(batch)?;
+            self.transact(batch)?;
             self.sync()?;
             Ok(Durable::flushed())
         })
     }
 
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
+        self.guard.run(|| self.transact(batch))
+    }
+
     fn stats(&self) -> Result<EngineStats, EngineError> {
-        let bytes = self.guard.run(|| self.db.size_on_disk().map_err(from_sled))?;
+        let bytes = self.guard.run(|| self.db()?.size_on_disk().map_err(from_sled))?;
         let free_bytes = Some(space::of(&self.folder)?.free);
         Ok(EngineStats { bytes, free_bytes })
+    }
+}
+
+impl Drop for SledEngine {
+    /// sled syncs its file once more, and panics where the disk refuses.
+    fn drop(&mut self) {
+        let Self { db, trees, .. } = self;
+        let closed = catch_unwind(AssertUnwindSafe(|| {
+            trees.clear();
+            drop(db.take());
+        }));
+        if closed.is_err() {
+            tracing::warn!("the engine was closed on a disk that refuses");
+        }
     }
 }
 

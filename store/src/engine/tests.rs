@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::batch::StoredWrite;
 
-const TABLES: &[&str] = &["a", "b"];
+pub(super) const TABLES: &[&str] = &["a", "b"];
 
 fn sled_at(folder: &Path) -> SledEngine {
     SledEngine::open(folder, 1 << 20, TABLES).unwrap()
@@ -15,24 +15,37 @@ fn redb_at(folder: &Path) -> RedbEngine {
     RedbEngine::open(&folder.join("made"), 1 << 20, TABLES).unwrap()
 }
 
-fn row(table: &'static str, key: &[u8], value: Option<&[u8]>) -> StoredWrite {
+pub(super) fn row(table: &'static str, key: &[u8], value: Option<&[u8]>) -> StoredWrite {
     StoredWrite { table, key: key.to_vec(), value: value.map(<[u8]>::to_vec) }
 }
 
-fn write(engine: &dyn Engine, writes: Vec<StoredWrite>) {
+pub(super) fn write(engine: &dyn Engine, writes: Vec<StoredWrite>) {
     engine.commit(&Batch { expectations: Vec::new(), writes }).unwrap();
 }
 
-fn keys(engine: &dyn Engine, from: &[u8], to: &[u8], limit: usize, way: Direction) -> Vec<Vec<u8>> {
+pub(super) fn keys(
+    engine: &dyn Engine,
+    from: &[u8],
+    to: &[u8],
+    limit: usize,
+    way: Direction,
+) -> Vec<Vec<u8>> {
     engine.scan("a", from, to, limit, way).unwrap().into_iter().map(|(key, _)| key).collect()
 }
 
 /// Runs one conformance test over every engine.
 fn over_every_engine(test: impl Fn(&dyn Engine)) {
     test(&MemoryEngine::new());
-    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    test(&sled_at(folders[0].path()));
-    test(&redb_at(folders[1].path()));
+    let bare = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    test(&sled_at(bare[0].path()));
+    test(&redb_at(bare[1].path()));
+    for kind in [Kind::Sled, Kind::Redb] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made");
+        let engine = kind.open(&path, 1 << 20, TABLES).unwrap();
+        let engine = journaled(engine, &path, TABLES).unwrap();
+        test(&*engine);
+    }
 }
 
 #[test]

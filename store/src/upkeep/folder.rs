@@ -1,7 +1,7 @@
 //! Which of a store's folders counts.
 //!
 //! ```text
-//! store/              sled's own files, as it was first made, and `made`: number 0
+//! store/              sled's own files, as it was first made, its journal and `made`: number 0
 //! store/redb-2/       an engine's name and a number: the highest number counts
 //! store/sled-3.new/   not finished: worth nothing
 //! store/damaged-1/    what a repair could not read, kept as it was
@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{EngineError, Kind, sync_names};
+use crate::engine::{EngineError, JOURNAL, Kind, UNFINISHED_JOURNAL, sync_names};
 
 /// Beside sled's files: that they have held a store. sled takes lost files for new ones.
 const MADE: &str = "made";
@@ -162,7 +162,8 @@ impl Generation {
 
 /// Names in the store's own folder where sled was first.
 fn is_sleds(name: &str) -> bool {
-    [MADE, "db", "conf", "blobs"].contains(&name) || name.starts_with("snap.")
+    [MADE, "db", "conf", "blobs", JOURNAL, UNFINISHED_JOURNAL].contains(&name)
+        || name.starts_with("snap.")
 }
 
 /// Those that sled makes before its file.

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | rows that do not open | all the others |
 //! | a table that cannot be read through | its rows before the damage, and after it |
-//! | an engine that does not open | nothing: a store begins anew |
+//! | an engine that does not open | of redb what can be read; what its journal holds |
+//! | a journal | its other records, over the engine |
 //!
 //! What was lost comes again from peers and hosts as far as they have it: to them this is a home of an
 //! earlier day (PROTOCOL §4, the fence).
@@ -69,7 +70,6 @@ pub fn repair(
         old: &old,
         tables: &names,
         source: None,
-        is_closed: false,
         vault: Vault::new(&disk.data_key),
         lost: CheckReport::default(),
     };
@@ -109,7 +109,6 @@ struct Salvage<'a> {
     tables: &'a [&'static str],
     /// An engine answers nothing more once it met damage, and is opened again.
     source: Option<Arc<dyn Engine>>,
-    is_closed: bool,
     vault: Vault,
     lost: CheckReport,
 }
@@ -138,7 +137,7 @@ impl Salvage<'_> {
     ) -> Result<(), EngineError> {
         let (mut from, mut to, mut direction) = (Vec::new(), Vec::new(), Direction::Forward);
         loop {
-            let Some(source) = self.source() else { return Ok(()) };
+            let source = self.source();
             match source.scan(table, &from, &to, PAGE, direction) {
                 Ok(page) => {
                     let Some((last, _)) = page.last() else {
@@ -169,25 +168,18 @@ impl Salvage<'_> {
         }
     }
 
-    /// The engine as it was left, or opened again; once that has failed it is not tried any more.
-    fn source(&mut self) -> Option<Arc<dyn Engine>> {
-        if self.is_closed {
-            return None;
-        }
+    /// The engine as it was left, or opened again; what is left of it where it does not open.
+    fn source(&mut self) -> Arc<dyn Engine> {
         if let Some(source) = self.source.take() {
-            return Some(source);
+            return source;
         }
-        match self.disk.open(self.old, self.tables) {
-            Ok(source) => Some(source),
-            Err(error) => {
-                let part = self.old.kind.read(&self.old.path(), self.tables).ok();
-                self.is_closed = part.is_none();
-                if self.lost.tables.iter().all(|it| it.table != "all") {
-                    self.not_read("all", &error);
-                }
-                part
+        self.disk.open(self.old, self.tables).unwrap_or_else(|error| {
+            if self.lost.tables.iter().all(|it| it.table != "all") {
+                self.not_read("all", &error);
             }
-        }
+            let Self { disk, old, tables, .. } = self;
+            old.kind.salvage(&old.path(), disk.cache_bytes, tables)
+        })
     }
 
     /// Copies those rows of a page that open.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use godwit_node::Kind;
 use godwit_node::bench::{
-    BenchError, Depositors, Rivals, StoreFigures, TEXT, deposit_loop, median, pipelined_loop,
-    pipelined_stream,
+    BenchError, CommitFigures, Depositors, Rivals, StoreFigures, TEXT, deposit_loop, median,
+    pipelined_loop, pipelined_stream,
 };
 use godwit_node::control::{Client, EventStream};
 use godwit_node::home::Home;
@@ -45,6 +45,8 @@ enum Case {
     Flood,
     /// What a minute costs in which nothing happens, and one in which nobody answers
     Idle,
+    /// One durable commit of the rows of a text, on either engine
+    Commit,
     /// Opening a store with a million rows, and writing it anew when most are deleted (5 GiB of disk)
     Store,
 }
@@ -81,7 +83,15 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
     if let Some(address) = &args.bare {
         return Ok(godwit_node::bench::bare(address).await?);
     }
-    let all = [Case::Latency, Case::Pipelined, Case::Deposit, Case::Flood, Case::Idle, Case::Store];
+    let all = [
+        Case::Latency,
+        Case::Pipelined,
+        Case::Deposit,
+        Case::Flood,
+        Case::Idle,
+        Case::Commit,
+        Case::Store,
+    ];
     let cases = if args.cases.is_empty() { &all[..] } else { &args.cases };
     for case in cases {
         let figures = match case {
@@ -90,6 +100,7 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
             Case::Deposit => deposit(if args.quick { 50 } else { 300 }).await?,
             Case::Flood => flood(if args.quick { 200 } else { 2_000 }).await?,
             Case::Idle => idle::measure(args.quick)?,
+            Case::Commit => commit(if args.quick { 50 } else { 500 })?,
             Case::Store => store(if args.quick { 20_000 } else { 1_000_000 })?,
         };
         for figure in &figures {
@@ -97,6 +108,32 @@ pub(crate) async fn run(args: &Args, format: Format) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What a durable commit may take, in bare syncs.
+const COMMIT_AIM: f64 = 1.5;
+
+fn commit(rounds: usize) -> Result<Vec<Figure>, Failure> {
+    let folder = Folder::make()?;
+    let CommitFigures { sync, engines } = godwit_node::bench::commit(&folder.0, rounds)?;
+    let [(_, sled, bare_sled), (_, redb, bare_redb)] = engines;
+    let aim = Some(COMMIT_AIM * millis(sync));
+    let lines = [
+        ("a bare sync: sled", sled, aim),
+        ("a bare sync: sled without its journal", bare_sled, None),
+        ("a bare sync: redb", redb, aim),
+        ("a bare sync: redb without its journal", bare_redb, None),
+    ];
+    let figure = |(beside, took, aim)| Figure {
+        case: "commit",
+        value: millis(took),
+        unit: "ms",
+        beside,
+        rival: millis(sync),
+        aim,
+        less: true,
+    };
+    Ok(lines.map(figure).into())
 }
 
 /// What a store may need until it is open (redb), and what its files may hold beside what is left.
