@@ -258,3 +258,57 @@ fn fill(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
     }
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writes_of(number: u64) -> Vec<StoredWrite> {
+        let key = number.to_be_bytes().to_vec();
+        let length = usize::try_from(number * 97).unwrap();
+        let value = (!number.is_multiple_of(3)).then(|| vec![u8::try_from(number).unwrap(); length]);
+        vec![
+            StoredWrite { table: "a", key: key.clone(), value },
+            StoredWrite { table: "longer", key, value: Some(Vec::new()) },
+        ]
+    }
+
+    fn is_as_written(record: &Record) -> bool {
+        let wanted = writes_of(record.number);
+        record.writes.len() == wanted.len()
+            && record.writes.iter().zip(&wanted).all(|(one, other)| {
+                (one.table, &one.key, &one.value) == (other.table, &other.key, &other.value)
+            })
+    }
+
+    #[test]
+    fn whatever_the_bytes_are_a_record_is_one_that_was_written_or_none() {
+        let whole: Vec<u8> = (1..=12).flat_map(|it| record(it, &writes_of(it))).collect();
+        let tables = ["a", "longer"];
+        assert_eq!(found(&whole, 0, &tables).len(), 12);
+        assert_eq!(found(&whole, 9, &tables).len(), 3, "the engine has the others");
+        let mut seed = 7_u64;
+        let mut dice = |sides: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(seed >> 33).unwrap() % sides
+        };
+        for round in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + dice(3) {
+                let at = dice(bytes.len());
+                match dice(4) {
+                    0 => bytes[at] ^= 1 << dice(8),
+                    1 => bytes.truncate(at.max(1)),
+                    2 => bytes[at..].fill(u8::try_from(dice(256)).unwrap()),
+                    _ => {
+                        let to = dice(bytes.len() - at).max(1);
+                        bytes.copy_within(..at, to);
+                    }
+                }
+            }
+            let left = found(&bytes, 0, &tables);
+            assert!(left.iter().all(|(_, record)| is_as_written(record)), "round {round}");
+        }
+        assert!(found(&whole, 0, &["a"]).is_empty(), "a table that is not known");
+    }
+}

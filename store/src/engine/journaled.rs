@@ -28,7 +28,7 @@ use super::{Engine, EngineError, EngineStats, is_empty};
 use crate::batch::{Batch, Durable};
 
 /// Rows of one checkpoint, before the commit that goes beyond: short rows fill memory before the journal.
-const MAX_ROWS: usize = 1_024;
+const MAX_ROWS: usize = 512;
 
 /// An engine and its journal.
 pub(super) struct Journaled {

@@ -6,6 +6,7 @@
 //! | 2 MiB segments, values over 16 KiB cut ([`super::pieces`]) | so that `blobs/`, never synced, stays empty |
 //! | `snap.*.generating` deleted before opening | a kill in a snapshot leaves one that bars every open |
 //! | opened on its own thread, every call and its end under `catch_unwind` | corruption shows as panics, and so does a disk that refuses at the end |
+//! | what a journal brings is written row by row ([`Engine::write`]) | a transaction bars all readers, of every folder |
 //! | broken after the first error, reads too | memory may then be ahead of the disk |
 //!
 //! It expects the home's lock to be held: one `Db` per process and folder.
@@ -29,7 +30,7 @@ use sled::{Config, Db, IVec, Tree};
 use super::guard::{Guard, apart, sync_names};
 use super::pieces::{Cut, Head, cut, piece_key};
 use super::{Engine, EngineError, EngineStats, is_empty};
-use crate::batch::{Batch, Durable};
+use crate::batch::{Batch, Durable, StoredWrite};
 use crate::space;
 
 /// How often sled tidies its segments, which half of that time may take, and syncs its file once more:
@@ -146,6 +147,25 @@ impl SledEngine {
         Ok(cut.matches(&value).then_some(value))
     }
 
+    /// Row by row: nobody waits for more than one, and what is cut off in between is written again.
+    fn put(&self, batch: &Batch) -> Result<(), EngineError> {
+        for write in &batch.writes {
+            let (tree, key) = (self.tree(write.table)?, &write.key);
+            let before = tree.get(key).map_err(from_sled)?;
+            let is_cut = matches!(before.as_deref().and_then(Head::parse), Some(Head::Cut(_)));
+            match write.value.as_deref().map(cut) {
+                // Whoever reads finds pieces and head as one.
+                _ if is_cut => self.transact(&alone(write))?,
+                Some(Some((head, pieces))) if pieces.len() == 0 => {
+                    tree.insert(key, head).map_err(from_sled)?;
+                }
+                Some(_) => self.transact(&alone(write))?,
+                None => drop(tree.remove(key).map_err(from_sled)?),
+            }
+        }
+        Ok(())
+    }
+
     fn transact(&self, batch: &Batch) -> Result<(), EngineError> {
         let mut trees = vec![self.tree(PIECES)?];
         let mut places = BTreeMap::new();
@@ -227,7 +247,7 @@ impl Engine for SledEngine {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), EngineError> {
-        self.guard.run(|| self.transact(batch))
+        self.guard.run(|| self.put(batch))
     }
 
     fn stats(&self) -> Result<EngineStats, EngineError> {
@@ -258,6 +278,10 @@ fn segment(folder: &Path) -> usize {
     let kept = String::from_utf8_lossy(&kept);
     let size = kept.lines().find_map(|line| line.strip_prefix("segment_size: ")?.parse().ok());
     size.filter(|size: &usize| size.is_power_of_two()).unwrap_or(SEGMENT_BYTES)
+}
+
+fn alone(write: &StoredWrite) -> Batch {
+    Batch { expectations: Vec::new(), writes: vec![write.clone()] }
 }
 
 type Within<T> = ConflictableTransactionResult<T, EngineError>;
