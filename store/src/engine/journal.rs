@@ -266,7 +266,8 @@ mod tests {
     fn writes_of(number: u64) -> Vec<StoredWrite> {
         let key = number.to_be_bytes().to_vec();
         let length = usize::try_from(number * 97).unwrap();
-        let value = (!number.is_multiple_of(3)).then(|| vec![u8::try_from(number).unwrap(); length]);
+        let value =
+            (!number.is_multiple_of(3)).then(|| vec![u8::try_from(number).unwrap(); length]);
         vec![
             StoredWrite { table: "a", key: key.clone(), value },
             StoredWrite { table: "longer", key, value: Some(Vec::new()) },
