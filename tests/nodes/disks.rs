@@ -63,7 +63,7 @@ fn power_cuts(engine: &str) {
     }
 
     bob.receives(&promised);
-    let own = alice.ok(&["inbox", "--json", "--limit", "100"]);
+    let own = alice.ok(&["inbox", "--json", "--limit", "1000"]);
     let bodies: Vec<String> = own
         .stdout
         .lines()
