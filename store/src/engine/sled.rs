@@ -258,14 +258,19 @@ impl Engine for SledEngine {
 }
 
 impl Drop for SledEngine {
-    /// sled syncs its file once more, and panics where the disk refuses.
+    /// sled syncs its file once more, and panics where the disk refuses: there it stays open, as it does
+    /// anyway once it met an error of its own.
     fn drop(&mut self) {
-        let Self { db, trees, .. } = self;
-        let closed = catch_unwind(AssertUnwindSafe(|| {
-            trees.clear();
-            drop(db.take());
-        }));
-        if closed.is_err() {
+        let Self { db, trees, file, .. } = self;
+        let open = (core::mem::take(trees), db.take());
+        let closed = match file.sync_all() {
+            Ok(()) => catch_unwind(AssertUnwindSafe(|| drop(open))).is_ok(),
+            Err(_) => {
+                core::mem::forget(open);
+                false
+            }
+        };
+        if !closed {
             tracing::warn!("the engine was closed on a disk that refuses");
         }
     }
