@@ -1,4 +1,5 @@
 //! Executions that the protocol was made for, each played in the seeded world (PROTOCOL §12).
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "../sim_support/mod.rs"]
 mod sim_support;
@@ -6,7 +7,7 @@ mod sim_support;
 use godwit_protocol::endpoint::{Command, OutgoingText, Reply};
 use godwit_protocol::identity::account_text;
 use godwit_protocol::rows::session::SESSIONS;
-use godwit_protocol::sim::World;
+use godwit_protocol::sim::{Disk, NodeId, World};
 use godwit_protocol::time::Millis;
 use sim_support::{
     MINUTE, add, all_delivered, friends, in_turn, link, received, reply, send, status, they_talk,
@@ -44,16 +45,22 @@ fn two_with_two_hosts_talk_while_each_is_away() {
     assert_eq!(received(&world, a), ["three"]);
 }
 
+/// A message, a copy of its recipient's home, and one more that comes after a restart.
+fn copied_between(world: &mut World, from: NodeId, to: NodeId) -> Disk {
+    send(world, from, to, "one");
+    world.run_for(MINUTE).unwrap();
+    let copy = world.disk(to);
+    world.kill(to);
+    send(world, from, to, "two");
+    world.run_for(MINUTE).unwrap();
+    world.start(to).unwrap();
+    copy
+}
+
 #[test]
 fn an_old_copy_of_a_home_is_found_and_gets_back_what_it_had_lost() {
     let (mut world, _, [a, b]) = friends(2);
-    send(&mut world, a, b, "one");
-    world.run_for(MINUTE).unwrap();
-    let copy = world.disk(b);
-    world.kill(b);
-    send(&mut world, a, b, "two");
-    world.run_for(MINUTE).unwrap();
-    world.start(b).unwrap();
+    let copy = copied_between(&mut world, a, b);
     world.run_for(MINUTE).unwrap();
     assert_eq!(received(&world, b), ["one", "two"]);
 
@@ -71,13 +78,7 @@ fn an_old_copy_of_a_home_is_found_and_gets_back_what_it_had_lost() {
 fn an_old_copy_that_hears_a_friend_before_its_host_gets_back_what_it_had_lost() {
     for seed in 40..56 {
         let (mut world, host, [a, b]) = friends(seed);
-        send(&mut world, a, b, "one");
-        world.run_for(MINUTE).unwrap();
-        let copy = world.disk(b);
-        world.kill(b);
-        send(&mut world, a, b, "two");
-        world.run_for(MINUTE).unwrap();
-        world.start(b).unwrap();
+        let copy = copied_between(&mut world, a, b);
         for (from, to) in [(b, a), (a, b), (b, a)] {
             send(&mut world, from, to, "more");
             world.run_for(MINUTE).unwrap();

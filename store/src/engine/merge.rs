@@ -115,8 +115,7 @@ impl<'a> Stored<'a> {
             }
         }
         // Backward, an upper end that is the lowest key leaves nothing; empty would mean no end.
-        self.is_read |=
-            direction == Direction::Backward && self.to.is_empty() && !self.page.is_empty();
+        self.is_read |= direction == Direction::Backward && self.to.is_empty();
         Ok(())
     }
 }
