@@ -210,9 +210,12 @@ limits! {
     MAX_PENDING: usize = 256, "contacts";
 
     // Outbox
-    /// What is under way moves to a new session at most once in this time a pair (PROTOCOL §4,
-    /// "Which session").
+    /// What is under way moves to a new session at most [`MAX_MOVES`] times in this time a pair
+    /// (PROTOCOL §4, "Which session").
     MOVE_AGAIN: Millis = Millis::from_hours(1), "ms";
+    /// How often it moves within that time: two who add, block and unblock each other within one hour
+    /// are not to wait for the next (decision 0002).
+    MAX_MOVES: usize = 4, "moves";
     /// Devices whose lines are encrypted in one batch; the others follow in the next
     /// (ARCHITECTURE, "The contract").
     MAX_PUMPED: usize = 64, "devices";

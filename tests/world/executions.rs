@@ -100,7 +100,7 @@ fn an_old_copy_that_hears_a_friend_before_its_host_gets_back_what_it_had_lost() 
         for text in ["one", "two", "more"] {
             assert!(came.iter().any(|it| it == text), "seed {seed}: {came:?}");
         }
-        // What was under way moves to another session once an hour.
+        // What was under way moves to another session four times an hour.
         world.run_for(MINUTE.saturating_mul(70)).unwrap();
         assert_eq!(received(&world, b).len(), 4, "seed {seed}");
         assert_eq!(warnings(&mut world, b), ["rolled_back"], "seed {seed}");
@@ -155,6 +155,49 @@ fn a_blocked_contact_is_not_heard_and_talks_again_afterwards() {
         assert_eq!(received(&world, a).last().unwrap(), "welcome");
         world.run_for(Millis::from_hours(30)).unwrap();
         assert_eq!(received(&world, b).len(), told.len() + 1, "heard while blocked");
+    }
+}
+
+/// What the other side said of the old session's queue says nothing of the new one's, however the two
+/// cross: what is sent from then on arrives, and so do the receipts.
+#[test]
+fn whoever_writes_on_while_it_is_unblocked_is_heard_at_once() {
+    for seed in 63..64 {
+        let (mut world, host, people) = friends(seed);
+        let [a, b] = people;
+        they_talk(&mut world, people);
+        if seed.is_multiple_of(2) {
+            for person in people {
+                world.part(person, host, true);
+                world.cut_links(person);
+            }
+            they_talk(&mut world, people);
+        }
+        let who = account_text(&world.account(a).unwrap());
+        reply(&mut world, b, Command::Block { who: who.clone() });
+        for text in ["while", "blocked"] {
+            send(&mut world, a, b, text);
+            world.run_for(Millis(seed % 7 * 20)).unwrap();
+        }
+        let told = received(&world, b).len();
+        let before = received(&world, a).len();
+        reply(&mut world, b, Command::Unblock { who });
+        let mut sent = Vec::new();
+        for number in 0..40 {
+            sent.push(send(&mut world, a, b, &format!("now {number}")));
+            world.run_for(Millis(10)).unwrap();
+        }
+        send(&mut world, b, a, "yes");
+
+        world.run_for(MINUTE).unwrap();
+
+        assert_eq!(received(&world, b).len(), told + 40, "seed {seed}");
+        assert_eq!(received(&world, a).len(), before + 1, "seed {seed}");
+        for message in sent {
+            let why = world.why(a, message).unwrap().unwrap();
+            assert_eq!(why.state.as_str(), "delivered", "seed {seed}");
+        }
+        assert!(all_delivered(&world, b), "seed {seed}: {}", world.describe(b));
     }
 }
 

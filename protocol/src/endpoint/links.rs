@@ -25,7 +25,8 @@ const MAX_CARDS_AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub(super) enum Asked {
     Card(AccountId),
-    Deposit(DeviceId, u64),
+    /// A line on a direct stream, and the queue that its envelope names.
+    Deposit(DeviceId, u64, QueueId),
     HostDeposit(Deposited),
     /// A queue, and whose it is if it is that of a pair.
     Open(QueueId, Option<DeviceId>),
@@ -213,7 +214,7 @@ impl Endpoint {
                 self.useful(link);
                 self.card_came(cx, link, account, &records)
             }
-            (Asked::Deposit(device, number), Answer::Done) => {
+            (Asked::Deposit(device, number, _), Answer::Done) => {
                 self.useful(link);
                 self.arrived(cx, device, number)
             }
@@ -231,8 +232,8 @@ impl Endpoint {
                 self.useful(link);
                 self.host_answered(cx, link, asked, &answer)
             }
-            (Asked::Deposit(device, number), Answer::Refused(Refused::NotFound)) => {
-                if self.moved_queue(cx, link, (device, number)) {
+            (Asked::Deposit(device, number, queue), Answer::Refused(Refused::NotFound)) => {
+                if self.moved_queue(cx, link, (device, number), queue)? {
                     return Ok(());
                 }
                 self.knows_our_queue(cx, device, false)?;

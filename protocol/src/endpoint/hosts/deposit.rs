@@ -223,6 +223,12 @@ impl Endpoint {
         let dropped = why == Refused::NotFound && !lost;
         let n = self.queue_number(device);
         let tried = (n, self.numbers.at_host(device, host, n));
+        let root = self.sessions.pair(cx.rows, device)?.sending_root();
+        if root.is_some_and(|root| root.roots.sending.queue_id(tried.1) != queue) {
+            // Said of another root's queue, or of a number that was left.
+            self.to_pump.insert(device);
+            return Ok(());
+        }
         if dropped && self.numbers.not_there((device, host), tried, cx.now.since_start) {
             // Its number may have been raised, and we have not heard of it.
             self.to_pump.insert(device);

@@ -289,24 +289,30 @@ impl Endpoint {
         self.save_contact(cx, account)
     }
 
-    /// A device does not know the queue of a line that went to it directly; whether it goes again under
-    /// another number.
+    /// A device does not know the queue of a line that went to it directly; whether that says nothing
+    /// of where it is today, or the line goes again under another number.
     pub(in crate::endpoint) fn moved_queue(
         &mut self,
         cx: &Cx<'_>,
         link: LinkId,
         (device, number): (DeviceId, u64),
-    ) -> bool {
+        queue: QueueId,
+    ) -> Result<bool, RowsError> {
         let n = self.queue_number(device);
-        let Some(peer) = self.links.get(&link).map(|link| link.peer) else { return false };
-        let Some(lane) = self.lanes.get_mut(&device) else { return false };
-        let Some(tried) = lane.number_of(number) else { return false };
+        let root = self.sessions.pair(cx.rows, device)?.sending_root();
+        let Some(peer) = self.links.get(&link).map(|link| link.peer) else { return Ok(false) };
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(false) };
+        let Some(tried) = lane.number_of(number) else { return Ok(false) };
+        if root.is_some_and(|root| root.roots.sending.queue_id(tried) != queue) {
+            // Said of another root's queue, or of a number that was left: the line is under way again.
+            return Ok(true);
+        }
         let again = self.numbers.not_there((device, peer), (n, tried), cx.now.since_start);
         if again {
             lane.go_once_more(number);
             self.to_pump.insert(device);
         }
-        again
+        Ok(again)
     }
 
     /// An envelope came in a queue that this home does not know: an older copy of it that was put back

@@ -52,8 +52,8 @@ pub(in crate::endpoint) struct Lane {
     pub(in crate::endpoint) told: BTreeSet<u64>,
     /// The session that everything under way was encrypted in, once that was looked at.
     pub(in crate::endpoint) session: Option<SessionId>,
-    /// When what was under way last moved to another session.
-    pub(in crate::endpoint) moved_at: Option<Millis>,
+    /// When what was under way moved to another session within the last hour, oldest first.
+    pub(in crate::endpoint) moves: Vec<Millis>,
 }
 
 /// Whether a line may leave. Nothing waits longer than a minute: the clock was set back then.

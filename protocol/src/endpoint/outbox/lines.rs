@@ -290,7 +290,8 @@ impl Endpoint {
             if let Some(link) = direct {
                 let bytes = ByteBuf::from(envelope.to_bytes());
                 let request = Request::Deposit { envelope: bytes, stamp: [0; 8] };
-                self.ask(cx, link, Asked::Deposit(device, number), request, true);
+                let asked = Asked::Deposit(device, number, envelope.queue());
+                self.ask(cx, link, asked, request, true);
                 self.left_direct(cx, (device, number))?;
             }
             let envelope = Some(envelope).filter(|it| keeps && it.queue() != QueueId::ZERO);

@@ -4,7 +4,7 @@ use crate::content::Kind;
 use crate::endpoint::links::Asked;
 use crate::endpoint::machine::{Cx, Endpoint};
 use crate::id::{DeviceId, EnvelopeId, SessionId};
-use crate::limits::MOVE_AGAIN;
+use crate::limits::{MAX_MOVES, MOVE_AGAIN};
 use crate::rows::RowsError;
 use crate::rows::outbox::{HostWord, OUTBOX, line_key};
 use crate::rows::typed::save;
@@ -12,7 +12,7 @@ use crate::wire::frame::Request;
 
 impl Endpoint {
     /// Lets a device's lines follow to the session that is sent on now; what is under way moves at
-    /// most once an hour. A KEM part belongs to its session and ends with it.
+    /// most four times an hour. A KEM part belongs to its session and ends with it.
     pub(in crate::endpoint) fn follow_session(
         &mut self,
         cx: &mut Cx<'_>,
@@ -29,18 +29,19 @@ impl Endpoint {
         let left_behind = |session: &Option<SessionId>| session.is_some_and(|it| it != sending);
         let lines = lane.lines.iter().filter(|(_, row)| left_behind(&row.session));
         let numbers: Vec<u64> = lines.map(|(number, _)| *number).collect();
-        if let Some(at) = lane.moved_at.filter(|_| !numbers.is_empty()) {
-            let next = at.saturating_add(MOVE_AGAIN);
-            if now < next {
+        lane.moves.retain(|at| now < at.saturating_add(MOVE_AGAIN));
+        if !numbers.is_empty() {
+            if lane.moves.len() >= MAX_MOVES
+                && let Some(first) = lane.moves.first()
+            {
+                let next = first.saturating_add(MOVE_AGAIN);
                 let timer = self.timers.entry(device).or_insert(next);
                 *timer = (*timer).min(next);
                 return Ok(());
             }
+            lane.moves.push(now);
         }
         lane.session = Some(sending);
-        if !numbers.is_empty() {
-            lane.moved_at = Some(now);
-        }
         for number in numbers {
             self.move_line(cx, device, number)?;
         }
