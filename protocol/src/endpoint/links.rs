@@ -239,6 +239,9 @@ impl Endpoint {
                 self.knows_our_queue(cx, device, false)?;
                 self.refused_line(cx, (device, number), None, Reason::AwaitingAcceptance)
             }
+            (Asked::Deposit(device, number, _), Answer::Refused(Refused::Busy { retry_after })) => {
+                self.put_off(cx, (device, number), Millis(u64::from(retry_after)))
+            }
             // The line stays with this link: it is tried again on the next one.
             _ => Ok(()),
         }

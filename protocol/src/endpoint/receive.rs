@@ -28,6 +28,9 @@ use crate::session::{Made, MadeClaim, OpenError};
 use crate::time::{UnixHours, UnixMillis};
 use crate::wire::frame::{Answer, Frame, Refused};
 
+/// When what is not taken now may be offered again on a direct stream, in milliseconds.
+const LATER: u32 = 10_000;
+
 /// How an envelope was taken.
 pub(super) enum Taken {
     /// Recorded, or nothing worth recording: it need not come again.
@@ -77,7 +80,7 @@ impl Endpoint {
     ) -> Result<(), RowsError> {
         self.arrival = Arrival::Direct(link);
         if self.space_low {
-            let busy = Answer::Refused(Refused::Busy { retry_after: 60_000 });
+            let busy = Answer::Refused(Refused::Busy { retry_after: LATER });
             send_now(cx, link, &Frame::Answer(id, busy));
             return Ok(());
         }
@@ -89,7 +92,7 @@ impl Endpoint {
         match taken {
             Taken::Done => send_after(cx, link, &Frame::Answer(id, Answer::Done)),
             Taken::Later => {
-                let busy = Answer::Refused(Refused::Busy { retry_after: 60_000 });
+                let busy = Answer::Refused(Refused::Busy { retry_after: LATER });
                 send_now(cx, link, &Frame::Answer(id, busy));
             }
             Taken::Unknown => {

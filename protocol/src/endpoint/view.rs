@@ -56,7 +56,7 @@ pub enum Reason {
     NoQueue,
     /// Its queue is full.
     Full,
-    /// Its hosts ask us to wait.
+    /// It, or its hosts, ask us to wait.
     Busy,
     /// Too many messages without an answer.
     WaitingForPeer,

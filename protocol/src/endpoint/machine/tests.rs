@@ -14,6 +14,7 @@ use crate::rows::memory::MemoryRows;
 use crate::time::UnixMillis;
 
 mod beyond;
+mod busy;
 mod endless;
 mod evidence;
 mod reach;

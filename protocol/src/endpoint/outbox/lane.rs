@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::busy::Busy;
 use crate::content::{Evidence, Kind};
 use crate::envelope::Envelope;
 use crate::id::{DeviceId, HostId, MessageId, SessionId};
@@ -54,6 +55,7 @@ pub(in crate::endpoint) struct Lane {
     pub(in crate::endpoint) session: Option<SessionId>,
     /// When what was under way moved to another session within the last hour, oldest first.
     pub(in crate::endpoint) moves: Vec<Millis>,
+    busy: Busy,
 }
 
 /// Whether a line may leave. Nothing waits longer than a minute: the clock was set back then.
@@ -78,6 +80,7 @@ impl Lane {
         self.flying.remove(&number);
         self.delayed.remove(&number);
         self.told.remove(&number);
+        self.busy.ended(number);
         let row = self.lines.remove(&number)?;
         if self.by_message.get(&row.message) == Some(&number) {
             self.by_message.remove(&row.message);
@@ -180,6 +183,45 @@ impl Lane {
         self.waiting.insert(number);
     }
 
+    /// A line is under way.
+    pub(in crate::endpoint) fn leaves(&mut self, number: u64, flight: Flight) {
+        self.waiting.remove(&number);
+        self.busy.left(number);
+        self.flying.insert(number, flight);
+    }
+
+    /// The device takes a line later; returns when one asks again.
+    pub(in crate::endpoint) fn put_off(
+        &mut self,
+        number: u64,
+        retry_after: Millis,
+        now: Millis,
+    ) -> Option<Millis> {
+        let flies = self.flying.get(&number).is_some_and(|flight| flight.direct.is_some());
+        flies.then(|| self.busy.refused(number, retry_after, now))
+    }
+
+    /// Lets one of those that were put off ask again, where it is time and no host has it.
+    pub(in crate::endpoint) fn ask_again(&mut self, now: Millis) {
+        let lines = &self.lines;
+        let needs = |number: &u64| lines.get(number).is_some_and(|row| !row.deposited);
+        if let Some(number) = self.busy.due(now, needs) {
+            self.go_once_more(number);
+        }
+    }
+
+    /// The device took a line: if that one asked for those that were put off, they go again.
+    pub(in crate::endpoint) fn taken(&mut self, number: u64) {
+        for number in self.busy.taken(number) {
+            self.go_once_more(number);
+        }
+    }
+
+    /// When one of those that were put off asks again.
+    pub(in crate::endpoint) const fn asks_at(&self) -> Option<Millis> {
+        self.busy.at()
+    }
+
     /// Whether something here is for the device's contact queue.
     pub(in crate::endpoint) fn has_first_contact(&self) -> bool {
         self.lines.values().any(|row| matches!(row.carried, Carried::FirstContact { .. }))
@@ -230,6 +272,7 @@ impl Lane {
             any |= host.is_some_and(|host| flight.asked.remove(&host));
             if flight.direct == Some(link) {
                 flight.direct = None;
+                self.busy = Busy::default();
                 any = true;
             }
         }

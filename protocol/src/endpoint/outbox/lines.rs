@@ -215,6 +215,7 @@ impl Endpoint {
             let Some(lane) = self.lanes.get_mut(&device) else { continue };
             if direct.is_some() {
                 lane.go_direct(cx.now.since_start);
+                lane.ask_again(cx.now.since_start);
             }
             if lane.is_empty() {
                 continue;
@@ -298,8 +299,7 @@ impl Endpoint {
             let since = cx.now.since_start;
             let flight = Flight { direct, since, asked: BTreeSet::new(), envelope, generation, n };
             if let Some(lane) = self.lanes.get_mut(&device) {
-                lane.waiting.remove(&number);
-                lane.flying.insert(number, flight);
+                lane.leaves(number, flight);
             }
         }
         Ok(())
@@ -365,6 +365,7 @@ impl Endpoint {
             let grace = unasked.map(|flight| flight.since.saturating_add(DIRECT_GRACE));
             next = next.into_iter().chain(grace.filter(|at| *at > now)).min();
         }
+        next = next.into_iter().chain(lane.asks_at().filter(|_| direct)).min();
         if let Some(next) = next {
             let timer = self.timers.entry(device).or_insert(next);
             *timer = if *timer > now { (*timer).min(next) } else { next };
@@ -493,6 +494,7 @@ impl Endpoint {
         number: u64,
     ) -> Result<(), RowsError> {
         let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
+        lane.taken(number);
         let row = lane.lines.get(&number);
         let first = row.is_some_and(|row| matches!(row.carried, Carried::FirstContact { .. }));
         if row.is_some_and(|row| !row.receipted) {
@@ -500,6 +502,20 @@ impl Endpoint {
         }
         self.to_pump.insert(device);
         if first { self.request_waits(cx, device, Reason::AwaitingAcceptance) } else { Ok(()) }
+    }
+
+    /// A device takes a line later.
+    pub(in crate::endpoint) fn put_off(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (device, number): (DeviceId, u64),
+        retry_after: Millis,
+    ) -> Result<(), RowsError> {
+        let Some(lane) = self.lanes.get_mut(&device) else { return Ok(()) };
+        let Some(at) = lane.put_off(number, retry_after, cx.now.since_start) else { return Ok(()) };
+        let timer = self.timers.entry(device).or_insert(at);
+        *timer = (*timer).min(at);
+        self.refused_line(cx, (device, number), None, Reason::Busy)
     }
 
     /// A device has receipted messages.

@@ -1,6 +1,7 @@
 //! What is to be sent: its lines, in which order they leave, what they wait for, and what is written
 //! about their messages.
 
+mod busy;
 mod lane;
 mod lines;
 mod messages;

@@ -10,7 +10,7 @@ const TIMES: usize = 300;
 const TEXTS: usize = 20;
 
 /// What a node deposits with the other while something runs, and the first frame of the kind.
-fn deposits(world: &World, from: usize) -> (usize, Option<Vec<u8>>) {
+pub(super) fn deposits(world: &World, from: usize) -> (usize, Option<Vec<u8>>) {
     let frames = world.sent.iter().filter(|(node, _)| *node == from);
     let deposits = frames.filter_map(|(_, bytes)| match Frame::decode(bytes) {
         Ok(Frame::Request(_, Request::Deposit { .. })) => Some(bytes.clone()),
