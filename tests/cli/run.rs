@@ -94,7 +94,9 @@ fn a_start_that_hangs_on_its_disk_says_so_and_ends_by_a_signal() {
     assert_eq!(status["phase"]["name"], "store", "{status}");
     assert!(place.run(["status"]).stdout.contains("starting: store, step 1 of 4, for "));
     place.run(["contact", "list"]).is_refused("E_BUSY", 75);
-    place.run(["send", "bob", "hi"]).is_refused("E_BUSY", 75);
+    // 75 would say that it is on disk.
+    let sends = ["send", "bob", "hi", "--timeout", "200ms"];
+    place.run(sends).is_refused("E_NOT_RUNNING", 69);
     let start = std::time::Instant::now();
     tell(&child, Signal::TERM);
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use cli_support::node::{Node, friends, post_to_bob};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -87,7 +87,9 @@ fn kills_at_random_moments_lose_and_repeat_nothing() {
             assert_eq!(here.len(), came.len(), "something came twice: {came:?}");
             break came;
         }
-        assert!(start.elapsed() < Duration::from_secs(120), "{accepted:?} of which came {came:?}");
+        if start.elapsed() > Duration::from_secs(120) {
+            panic!("{accepted:?} of which came {came:?}: {}", missing(&nodes, &came));
+        }
         std::thread::yield_now();
     };
     let order: Vec<usize> = came
@@ -102,6 +104,19 @@ fn kills_at_random_moments_lose_and_repeat_nothing() {
         }
         assert_eq!(status["warnings"], json!([]), "{status}");
     }
+}
+
+/// What the sender knows of each text that did not come, and what everybody does meanwhile.
+fn missing(nodes: &[Node], came: &[String]) -> String {
+    let sent = nodes[1].ok(&["inbox", "--json", "--limit", "1000"]).stdout;
+    let sent = sent.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let missing = sent.filter(|row| !came.iter().any(|text| row["body"] == **text));
+    let known = missing.map(|row| {
+        let why = nodes[1].ok(&["why", row["id"].as_str().unwrap()]).stdout;
+        format!("{row}\n{why}")
+    });
+    let does = nodes.iter().map(|node| node.ok(&["status", "--json"]).stdout);
+    known.chain(does).collect::<Vec<_>>().join("\n")
 }
 
 /// Counts the syncs of a process's journal while something is done; `None` where they cannot be.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use godwit_node::config::{format_duration, parse_duration};
 use godwit_node::home::Home;
@@ -15,6 +16,9 @@ use crate::exit::Failure;
 use crate::feed::Feed;
 use crate::node::Node;
 use crate::output::{self, Format, text};
+
+/// How often a node that starts is asked whether it runs.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Send a text; exit 0 means that it is on disk here and will be sent
 #[derive(Debug, clap::Args)]
@@ -48,15 +52,9 @@ enum Wanted {
 pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), Failure> {
     Home::resolve(home)?;
     let body = checked(if args.text == "-" { read_stdin()? } else { args.text.clone() })?;
-    let mut node = Node::connect(home).await?;
-    // Opened first, so that no change of state is missed.
-    let mut feed = match args.wait {
-        Wanted::Queued => None,
-        _ => Some(Feed::open(home).await?),
-    };
-    let mut sent = node.send(&args.to, &body, args.id).await?;
+    let length = Duration::from_millis(args.timeout.0);
+    let (mut sent, mut feed) = once_it_runs(&args, home, &body, length).await?;
     if let Some(feed) = &mut feed {
-        let length = std::time::Duration::from_millis(args.timeout.0);
         // On time-out `sent` bears the state that was reached.
         let _ = tokio::time::timeout(length, reach(&mut sent, args.wait, feed)).await;
     }
@@ -67,6 +65,44 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
         }
     }
     verdict(&text::field(&sent, "id"), &text::field(&sent, "state"), args.wait, args.timeout)
+}
+
+/// Sends it, once the node runs; the feed if something is waited for. A node that does not take it is
+/// none that runs: `E_BUSY` has the exit number of what is on disk and on its way.
+async fn once_it_runs(
+    args: &Args,
+    home: &Path,
+    body: &str,
+    length: Duration,
+) -> Result<(Value, Option<Feed>), Refusal> {
+    let start = Instant::now();
+    let mut node = Node::connect(home).await?;
+    loop {
+        let busy = match begin(&mut node, args, home, body).await {
+            Err(refusal) if refusal.code == Code::Busy => refusal,
+            done => return done,
+        };
+        let starts = node.status().await.is_ok_and(|it| text::field(&it, "state") == "starting");
+        if !starts || start.elapsed() >= length {
+            let message = format!("nothing was sent: {}", busy.message);
+            return Err(Refusal::new(Code::NotRunning, message, "godwit status"));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn begin(
+    node: &mut Node,
+    args: &Args,
+    home: &Path,
+    body: &str,
+) -> Result<(Value, Option<Feed>), Refusal> {
+    // Opened first, so that no change of state is missed.
+    let feed = match args.wait {
+        Wanted::Queued => None,
+        _ => Some(Feed::open(home).await?),
+    };
+    Ok((node.send(&args.to, body, args.id).await?, feed))
 }
 
 /// Reads changes until the message is as far as wanted, or has ended.

@@ -37,7 +37,7 @@ fn waits_for(reason: &str) -> &str {
         Reason::NoMailbox => "the recipient is not online and keeps no mailbox",
         Reason::NoQueue => "the recipient's mailbox host does not know where to put it yet",
         Reason::Full => "the recipient's mailbox is full",
-        Reason::Busy => "the mailbox host asks to wait",
+        Reason::Busy => "the other side asks to wait",
         Reason::WaitingForPeer => "so much is unanswered that the recipient has to answer first",
         Reason::HostUnreachable => "the recipient's mailbox host cannot be reached",
         Reason::TwoHomes => "a copy of this home is alive elsewhere, and this one sends nothing",
