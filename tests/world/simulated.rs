@@ -53,8 +53,8 @@ struct Run {
     /// Who will add whom, by which link.
     to_add: Vec<(NodeId, String)>,
     sent: Vec<Sent>,
-    /// An older copy of each home, and how many messages had been sent by then.
-    copies: Vec<Option<(Disk, usize)>>,
+    /// An older copy of each home, and the messages that had been answered for by then.
+    copies: Vec<Option<(Disk, BTreeSet<MessageId>)>>,
     rolled_back: Vec<bool>,
     host_copies: Vec<Disk>,
     plan: Plan,
@@ -164,7 +164,12 @@ impl Run {
             18 if self.plan.old_homes => {
                 let person = self.pick(self.people.len());
                 let disk = self.world.disk(self.people[person]);
-                self.copies[person] = Some((disk, self.sent.len()));
+                let answered = |sent: &&Sent| {
+                    let node = self.people[sent.from];
+                    self.world.reply(node, sent.request).is_some()
+                };
+                let answered = self.sent.iter().filter(answered).map(|sent| sent.id).collect();
+                self.copies[person] = Some((disk, answered));
             }
             19 if self.plan.old_homes => self.put_back_home(),
             16..20 if !self.to_add.is_empty() => {
@@ -197,13 +202,14 @@ impl Run {
     /// Each home at most once: a second time within 35 days means that two are alive.
     fn put_back_home(&mut self) {
         let person = self.pick(self.people.len());
-        let Some((disk, count)) = self.copies[person].take().filter(|_| !self.rolled_back[person])
+        let Some((disk, answered)) =
+            self.copies[person].take().filter(|_| !self.rolled_back[person])
         else {
             return;
         };
         self.rolled_back[person] = true;
-        for sent in &mut self.sent[count..] {
-            sent.undone |= sent.from == person;
+        for sent in &mut self.sent {
+            sent.undone |= sent.from == person && !answered.contains(&sent.id);
         }
         self.world.put_back(self.people[person], disk).unwrap();
     }
