@@ -107,12 +107,16 @@ fn kills_at_random_moments_lose_and_repeat_nothing() {
 }
 
 /// What the sender knows of each text that did not come, and what everybody does meanwhile.
-fn missing(nodes: &[Node], came: &[String]) -> String {
-    let sent = nodes[1].ok(&["inbox", "--json", "--limit", "1000"]).stdout;
+fn missing(nodes: &[Node; 3], came: &[String]) -> String {
+    let [_, alice, _] = nodes;
+    let sent = alice.ok(&["inbox", "--json", "--limit", "1000"]).stdout;
     let sent = sent.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let missing = sent.filter(|row| !came.iter().any(|text| row["body"] == **text));
+    let missing = sent.filter(|row| {
+        !came.iter().any(|text| row.get("body").and_then(Value::as_str) == Some(text))
+    });
     let known = missing.map(|row| {
-        let why = nodes[1].ok(&["why", row["id"].as_str().unwrap()]).stdout;
+        let id = row.get("id").and_then(Value::as_str).unwrap();
+        let why = alice.ok(&["why", id]).stdout;
         format!("{row}\n{why}")
     });
     let does = nodes.iter().map(|node| node.ok(&["status", "--json"]).stdout);
