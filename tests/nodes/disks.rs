@@ -14,9 +14,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli_support::Place;
 use cli_support::disk::{Disk, SlowDisk};
 use cli_support::node::{Node, befriended, meet_at};
+use cli_support::{Place, Said};
 use godwit_node::control::Client;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
@@ -244,20 +244,59 @@ fn a_limit_on_the_size_of_files_ends_no_node_and_it_works_on_when_it_is_lifted()
     }
 }
 
+/// A command whose files may have so many blocks: of 512 bytes, or of 1,024 in some shells.
+fn limited(place: &Place, blocks: u32, arguments: &str) -> Said {
+    let godwit = place.command().get_program().to_owned();
+    let run = format!("ulimit -f {blocks}; exec \"$0\" {arguments}");
+    let mut limited = Command::new("sh");
+    limited.env_clear().env("GODWIT_HOME", place.home()).args(["-c", &run]).arg(godwit);
+    cli_support::said(limited.stdin(Stdio::null()).output().unwrap())
+}
+
+/// Whatever is written anew, beside the old one: that is whole, and nothing is left beside it.
+#[test]
+fn a_store_that_cannot_be_written_anew_stays_as_it_was() {
+    let long = "0123456789".repeat(3_000);
+    for (engine, other) in [("sled", "redb"), ("redb", "sled")] {
+        let alice = ["init", "--no-passphrase", "--name", "Alice"];
+        let alice = Node::configured(&alice, &on(engine));
+        let (mut alice, mut bob) = befriended(alice, Node::person("Bob"));
+        bob.kill();
+        for number in 0..200 {
+            alice.ok(&["send", "bob", &format!("{number} {long}")]);
+        }
+        alice.stop();
+        let names = || {
+            let mut names = names(&alice.place.home().join("store"));
+            // sled's note of where to begin reading, which it makes of its own accord.
+            names.retain(|name| !name.starts_with("snap."));
+            names
+        };
+        let before = names();
+        for command in [format!("convert --to {other}"), "compact".to_owned()] {
+            limited(&alice.place, 4_096, &format!("store {command}")).is_refused("E_IO", 1);
+            assert_eq!(names(), before, "{engine}, {command}");
+            let checked = alice.ok(&["store", "check"]).stdout;
+            assert!(checked.contains(" 0 damaged"), "{checked}");
+        }
+        alice.ok(&["store", "convert", "--to", other]);
+        alice.start();
+        let out = alice.ok(&["inbox", "--json", "--limit", "1000"]).stdout;
+        assert_eq!(out.lines().count(), 201, "{engine}");
+    }
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+}
+
 /// Whatever the commands write beside the engine: the old one is whole, and nothing is left beside it.
 #[test]
 fn a_file_that_cannot_be_written_leaves_the_old_one_whole() {
-    let limited = |place: &Place, arguments: &str| {
-        let godwit = place.command().get_program().to_owned();
-        let run = format!("ulimit -f 0; exec \"$0\" {arguments}");
-        let mut limited = Command::new("sh");
-        limited.env_clear().env("GODWIT_HOME", place.home()).args(["-c", &run]).arg(godwit);
-        cli_support::said(limited.stdin(Stdio::null()).output().unwrap())
-    };
-    let folder = |place: &Place| -> BTreeSet<String> {
-        let entries = std::fs::read_dir(place.home()).into_iter().flatten();
-        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
-    };
+    let limited = |place: &Place, arguments: &str| limited(place, 0, arguments);
+    let folder = |place: &Place| names(&place.home());
     // A home that cannot be made is none.
     let place = Place::empty();
     let said = limited(&place, "init --no-passphrase --name Alice");

@@ -81,6 +81,18 @@ pub(crate) struct Copy {
     batch: Batch,
     bytes: usize,
     pub(crate) rows: u64,
+    /// The last to go: the engine is closed by then.
+    unfinished: Unfinished,
+}
+
+/// Takes away what is half written when it goes, so that it does not fill the disk.
+struct Unfinished(Option<Generation>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // A disk that refuses keeps it until something is written anew the next time.
+        let _ = self.0.as_ref().map(Generation::begin);
+    }
 }
 
 impl Copy {
@@ -89,8 +101,10 @@ impl Copy {
         new: &Generation,
         names: &[&'static str],
     ) -> Result<Self, EngineError> {
+        let unfinished = Unfinished(Some(new.clone()));
         let target = new.kind.open(&new.begin()?, disk.cache_bytes, names)?;
-        Ok(Self { target, kind: new.kind, batch: Batch::default(), bytes: 0, rows: 0 })
+        let (kind, batch) = (new.kind, Batch::default());
+        Ok(Self { target, kind, batch, bytes: 0, rows: 0, unfinished })
     }
 
     /// Every row of a table; `false` if it had to stop before.
@@ -163,6 +177,7 @@ impl Copy {
         self.write()?;
         let bytes = self.target.stats()?.bytes;
         let rows = self.rows;
+        self.unfinished.0 = None;
         drop(self);
         new.finish()?;
         Ok((rows, bytes))

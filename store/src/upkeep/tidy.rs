@@ -69,11 +69,7 @@ fn tidy_above(
     let new = old.next(old.kind);
     let copied = copied(disk, &new, (&*source, &names), || is_late(1));
     drop(source);
-    let Ok(Some((rows, bytes_after))) = copied else {
-        // What is half written must not fill the disk.
-        new.begin().map_err(EngineError::from)?;
-        return copied.map(|_| None).map_err(OpenError::from);
-    };
+    let Some((rows, bytes_after)) = copied? else { return Ok(None) };
     new.remove_others().map_err(EngineError::from)?;
     let now = new.bytes().map_err(EngineError::from)?;
     let _ = fs::write(&looked, now.to_string());
