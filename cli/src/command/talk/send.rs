@@ -68,7 +68,8 @@ pub(crate) async fn run(args: Args, home: &Path, format: Format) -> Result<(), F
 }
 
 /// Sends it, once the node runs; the feed if something is waited for. A node that does not take it is
-/// none that runs: `E_BUSY` has the exit number of what is on disk and on its way.
+/// none that runs: `E_BUSY` has the exit number of what is on disk and on its way. It is not asked twice:
+/// a node that ended meanwhile may have taken it.
 async fn once_it_runs(
     args: &Args,
     home: &Path,
@@ -77,17 +78,18 @@ async fn once_it_runs(
 ) -> Result<(Value, Option<Feed>), Refusal> {
     let start = Instant::now();
     let mut node = Node::connect(home).await?;
-    loop {
-        let busy = match begin(&mut node, args, home, body).await {
-            Err(refusal) if refusal.code == Code::Busy => refusal,
-            done => return done,
-        };
-        let starts = node.status().await.is_ok_and(|it| text::field(&it, "state") == "starting");
-        if !starts || start.elapsed() >= length {
-            let message = format!("nothing was sent: {}", busy.message);
+    while text::field(&node.status().await?, "state") == "starting" {
+        if start.elapsed() >= length {
+            let message = "nothing was sent: the node is starting";
             return Err(Refusal::new(Code::NotRunning, message, "godwit status"));
         }
         tokio::time::sleep(AGAIN).await;
+    }
+    match begin(&mut node, args, home, body).await {
+        Err(Refusal { code: Code::Busy, message, .. }) => {
+            Err(Refusal::new(Code::NotRunning, message, "godwit status"))
+        }
+        done => done,
     }
 }
 
